@@ -1,0 +1,46 @@
+"""Latents that depend on who they are for, never on batch, order, device or shard.
+
+Each latent is drawn from its own Philox stream, a counter-based generator, keyed by (seed, token):
+the token is a person ("person/12") or a sample ("sample/val/000007").
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def latents_for(seed: int, tokens: Sequence[str], dim: int) -> Tensor:
+    """One standard normal latent per token.
+
+    seed: names the set of latents; tokens: equal tokens get equal latents; dim: dimensions of z.
+    Returns float32 (len(tokens), dim) on the CPU.
+    """
+    drawn = {token: _draw(seed, token, dim) for token in set(tokens)}
+    if not tokens:
+        return torch.empty((0, dim))
+    return torch.from_numpy(np.stack([drawn[token] for token in tokens]))
+
+
+def truncate(latents: Tensor, truncation: float) -> Tensor:
+    """The truncation trick in Z (thesis section 2.11): t=1 leaves z as drawn, t=0 is the zero vector."""
+    return latents * truncation
+
+
+def person_tokens(person_ids: Sequence[int], keys: Sequence[str]) -> list[str]:
+    """Tokens that tie the latent to the identity; samples of unknown identity (-1) get one each."""
+    return [f"person/{p}" if p >= 0 else f"sample/{k}" for p, k in zip(person_ids, keys, strict=True)]
+
+
+def sample_tokens(keys: Sequence[str]) -> list[str]:
+    """Tokens that give every single image its own latent."""
+    return [f"sample/{key}" for key in keys]
+
+
+def _draw(seed: int, token: str, dim: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    digest = hashlib.sha256(f"{seed}/{token}".encode()).digest()
+    stream = np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "little")))
+    values = stream.standard_normal(dim)
+    return values.astype(np.float32)
