@@ -1,4 +1,4 @@
-"""Re-identification as retrieval: mAP, CMC and their chance levels under the rules of Market-1501 (Zheng 2015)."""
+"""Re-identification as retrieval under the rules of Market-1501 (Zheng et al. 2015): mAP, CMC, chance."""
 
 from dataclasses import dataclass
 

@@ -1,0 +1,232 @@
+"""Intervals, tests and spreads: what a difference between two numbers is worth.
+
+Samples of one person are alike, so people are resampled, not their images. Two models are compared on the
+same samples, as pairs. Per-sample values that could not be measured are nan and are left out.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+Floats = NDArray[np.float64]
+
+_BATCH_VALUES = 4_000_000
+"""Resampled values held in memory at once: 32 MB."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A two-sided confidence interval, low <= high."""
+
+    low: float
+    high: float
+    confidence: float = 0.95
+
+    def __contains__(self, value: float) -> bool:
+        """True where `low <= value <= high`."""
+        return self.low <= value <= self.high
+
+    def overlaps(self, other: "Interval") -> bool:
+        """True where the two share a value."""
+        return self.low <= other.high and other.low <= self.high
+
+
+@dataclass(frozen=True)
+class SeedSpread:
+    """One metric over several seeds. deviation: standard deviation with divisor n - 1, nan for one seed."""
+
+    mean: float
+    deviation: float
+    low: float
+    high: float
+
+
+def finite_values(values: ArrayLike, name: str) -> Floats:
+    """`values` flattened to float64 without its nan. ValueError for infinity or where nothing is left."""
+    array = np.asarray(values, dtype=np.float64).ravel()
+    if np.isinf(array).any():
+        raise ValueError(f"{name} hold infinity")
+    kept = array[~np.isnan(array)]
+    if len(kept) == 0:
+        raise ValueError(f"{name}: no sample left to average ({len(array)} given, all nan)")
+    return kept
+
+
+def bootstrap_mean(
+    values: ArrayLike, *, resamples: int = 2000, seed: int = 0, confidence: float = 0.95
+) -> Interval:
+    """Percentile bootstrap of the mean of independent samples (images, pairs). Needs at least 2."""
+    array = np.asarray(values, dtype=np.float64).ravel()
+    return bootstrap_over_groups(
+        array, np.arange(len(array)), resamples=resamples, seed=seed, confidence=confidence
+    )
+
+
+def bootstrap_over_groups(
+    values: ArrayLike, groups: ArrayLike, *, resamples: int = 2000, seed: int = 0, confidence: float = 0.95
+) -> Interval:
+    """Percentile bootstrap of the mean of all values, drawing whole groups with replacement.
+
+    values: (N,), for re-ID the per-query average precision or hit; nan is left out.
+    groups: (N,), the group of each value: its person. At least 2 groups must keep a value.
+    The queries of a person succeed and fail together, so resampling queries would make intervals too narrow.
+    """
+    sums, counts = _group_sums(values, groups)
+    if len(sums) < 2:
+        raise ValueError("an interval over groups needs at least 2 groups with a value, got 1")
+    result = stats.bootstrap(
+        (sums, counts),
+        _ratio_of_sums,
+        paired=True,
+        vectorized=True,
+        n_resamples=resamples,
+        batch=max(1, _BATCH_VALUES // len(sums)),
+        confidence_level=confidence,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    )
+    interval = result.confidence_interval
+    return Interval(float(interval.low), float(interval.high), confidence)
+
+
+def paired_bootstrap(
+    a: ArrayLike,
+    b: ArrayLike,
+    groups: ArrayLike | None = None,
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Interval:
+    """Interval of mean(a - b) for two models on the same samples; 0 outside it means they differ.
+
+    a, b: (N,), value of the same sample under each model; a sample that is nan in one counts in neither.
+    groups: (N,), resampled as wholes; None = every sample by itself.
+    """
+    difference = _paired_difference(a, b)
+    groups = np.arange(len(difference)) if groups is None else groups
+    return bootstrap_over_groups(difference, groups, resamples=resamples, seed=seed, confidence=confidence)
+
+
+def paired_permutation(
+    a: ArrayLike, b: ArrayLike, groups: ArrayLike | None = None, *, resamples: int = 9999, seed: int = 0
+) -> float:
+    """Two-sided p value of the sign-flip test that mean(a - b) is 0.
+
+    If the models are alike, their labels may be swapped within each group (person) without effect. All swaps
+    are tried where there are at most `resamples` of them, else a random selection; the smallest p is then
+    1 / (resamples + 1). Inputs as in `paired_bootstrap`.
+    """
+    difference = _paired_difference(a, b)
+    groups = np.arange(len(difference)) if groups is None else groups
+    sums, _ = _group_sums(difference, groups)
+    result = stats.permutation_test(
+        (sums,),
+        _sum,
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=resamples,
+        batch=max(1, _BATCH_VALUES // len(sums)),
+        rng=np.random.default_rng(seed),
+    )
+    return float(result.pvalue)
+
+
+def subsample_interval(
+    statistic: Callable[[NDArray[np.int64]], float],
+    n: int,
+    *,
+    fraction: float = 0.5,
+    resamples: int = 50,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Interval:
+    """Interval of a statistic of n samples from subsamples without replacement (Politis & Romano 1994).
+
+    For Frechet distances, which a plain bootstrap overrates: duplicates shrink the effective sample.
+    statistic: maps indices into the n samples to the value on them; let it index real and fake samples
+    jointly where they are pairs. It is called resamples + 1 times.
+    Subsamples of m = fraction * n scatter around their own mean with variance s^2 (1/m - 1/n), while the
+    value at n has s^2 / n, so deviations are scaled by sqrt(m / (n - m)). Centring on the subsamples' own
+    mean removes the bias at m against n; the interval is about the value at n, not about infinity.
+    """
+    m = round(n * fraction)
+    if not 2 <= m < n:
+        raise ValueError(f"subsamples must hold 2 to n - 1 of n={n} samples, fraction={fraction} gives {m}")
+    rng = np.random.default_rng(seed)
+    values = np.array([statistic(rng.choice(n, m, replace=False)) for _ in range(resamples)])
+    deviations = (values - values.mean()) * np.sqrt(m / (n - m))
+    tail = (1.0 - confidence) / 2.0
+    below, above = np.quantile(deviations, [tail, 1.0 - tail])
+    value = statistic(np.arange(n))
+    return Interval(float(value - above), float(value - below), confidence)
+
+
+def holm(p_values: ArrayLike) -> Floats:
+    """p values adjusted for a table of m comparisons (Holm 1979), in the given order, at most 1.
+
+    Rejecting where the adjusted value is below alpha keeps the chance of any false finding below alpha.
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    if p.ndim != 1 or len(p) == 0 or not ((p >= 0) & (p <= 1)).all():
+        raise ValueError("holm needs a list of p values in [0, 1]")
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)).clip(max=1.0)
+    return adjusted
+
+
+def wilson(successes: int, n: int, *, confidence: float = 0.95) -> Interval:
+    """Wilson score interval of a share (Wilson 1927), for rates such as the detection outcomes."""
+    if n < 1:
+        raise ValueError("a share of 0 samples has no interval")
+    if not 0 <= successes <= n:
+        raise ValueError(f"successes must be 0 to n={n}, got {successes}")
+    result = stats.binomtest(successes, n).proportion_ci(confidence, method="wilson")
+    return Interval(float(result.low), float(result.high), confidence)
+
+
+def seed_spread(values: Sequence[float]) -> SeedSpread:
+    """Mean, deviation and range of one metric over seeds."""
+    array = np.asarray(values, dtype=np.float64)
+    if len(array) == 0 or not np.isfinite(array).all():
+        raise ValueError(f"a seed spread needs finite values, got {list(values)}")
+    deviation = float(array.std(ddof=1)) if len(array) > 1 else float("nan")
+    return SeedSpread(float(array.mean()), deviation, float(array.min()), float(array.max()))
+
+
+def tied(a: Sequence[float], b: Sequence[float]) -> bool:
+    """True where the ranges of two metrics over seeds overlap: the difference is inside the seed spread."""
+    spread_a, spread_b = seed_spread(a), seed_spread(b)
+    return spread_a.low <= spread_b.high and spread_b.low <= spread_a.high
+
+
+def _paired_difference(a: ArrayLike, b: ArrayLike) -> Floats:
+    first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if first.ndim != 1 or first.shape != second.shape:
+        raise ValueError(
+            f"pairs need one value per sample from each model, got {first.shape} and {second.shape}"
+        )
+    return first - second
+
+
+def _group_sums(values: ArrayLike, groups: ArrayLike) -> tuple[Floats, Floats]:
+    """Sum and number of the non-nan values of each group that has one."""
+    array, labels = np.asarray(values, dtype=np.float64), np.asarray(groups)
+    if array.ndim != 1 or labels.shape != array.shape:
+        raise ValueError(f"every value needs a group, got {array.shape} values and {labels.shape} groups")
+    finite = finite_values(array, "values")
+    _, member = np.unique(labels[~np.isnan(array)], return_inverse=True)
+    counts = np.bincount(member).astype(np.float64)
+    return np.bincount(member, weights=finite).astype(np.float64), counts
+
+
+def _ratio_of_sums(sums: Floats, counts: Floats, axis: int = -1) -> Floats:
+    return np.asarray(sums.sum(axis=axis) / counts.sum(axis=axis))
+
+
+def _sum(values: Floats, axis: int = -1) -> Floats:
+    return np.asarray(values.sum(axis=axis))
