@@ -1,0 +1,1 @@
+"""Everything that turns person crops into anonymized images, behind one interface."""

@@ -1,0 +1,131 @@
+"""Reading image and mask files that may be anything: one form comes out, or one error that names the file."""
+
+import struct
+import warnings
+import zlib
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from anonbench.errors import DataError
+
+EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+"""File name endings that count as images, compared in lower case."""
+
+MAX_PIXELS = 64_000_000
+"""Largest image that is decoded. A file of a few kilobytes can claim to hold gigabytes of pixels."""
+
+_DECODER_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    TypeError,
+    struct.error,
+    zlib.error,
+)
+_FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
+_SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
+_WITH_ALPHA = ("LA", "PA", "RGBA", "La", "RGBa")
+
+
+def is_image(path: Path) -> bool:
+    """Whether the file's name has the ending of an image; hidden files never count."""
+    return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
+
+
+def read_image(path: Path) -> Tensor:
+    """The image in a file: uint8 (3, H, W), RGB, turned upright by its EXIF orientation.
+
+    Grey becomes three equal channels, 16-bit grey keeps its high byte (as Pillow does with 16-bit colour),
+    palettes and CMYK are converted, transparent pixels are laid over black. Raises DataError naming the file.
+    """
+    return decode_image(read_bytes(path), path)
+
+
+def decode_image(content: bytes, path: Path) -> Tensor:
+    """`read_image` for bytes already in memory; `path` names them in errors."""
+    pixels = np.array(_to_rgb(_open(content, path), path))
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+
+
+def decode_mask(content: bytes, path: Path, size: tuple[int, int]) -> Tensor:
+    """A person mask: bool (H, W), true = anonymize, from a grey file of values 0 and 255 or a 1-bit file.
+
+    size: (H, W) that it must have. Other values are refused, since a mask of 0 and 1 in 8 bits would silently
+    anonymize nothing. Raises DataError naming the file and, for a wrong size, both sizes.
+    """
+    mask = _open(content, path)
+    if (mask.height, mask.width) != tuple(size):
+        raise DataError(
+            f"{path}: the mask is {mask.height}x{mask.width} but its image is {size[0]}x{size[1]} "
+            "(height x width); store the mask at the size of its image"
+        )
+    if mask.mode not in ("1", "L"):
+        raise DataError(f"{path}: a mask is a grey PNG of 0 and 255, this is {mask.mode}; convert it to grey")
+    values = np.array(mask.convert("L"))
+    strange = np.setdiff1d(values, [0, 255])
+    if strange.size:
+        raise DataError(
+            f"{path}: a mask holds only 0 (keep) and 255 (anonymize), found {strange[0]}; "
+            "store it as PNG with these two values"
+        )
+    return torch.from_numpy(values == 255)
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file. Raises DataError when it cannot be read or is empty."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot read the file ({error.strerror}); check the path") from error
+    if not content:
+        raise DataError(f"{path}: the file is empty; copy it again or remove it")
+    return content
+
+
+def _open(content: bytes, path: Path) -> Image.Image:
+    """The decoded image, upright. Every way in which a decoder can fail ends here as one DataError."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns below the limit of its own; ours is stricter
+            image = Image.open(BytesIO(content), formats=_FORMATS)
+            if image.width * image.height > MAX_PIXELS:
+                raise Image.DecompressionBombError
+            image.load()
+            return ImageOps.exif_transpose(image)
+    except Image.DecompressionBombError as error:
+        limit = MAX_PIXELS // 1_000_000
+        raise DataError(f"{path}: larger than {limit} million pixels; crop or shrink the image") from error
+    except UnidentifiedImageError as error:
+        names = ", ".join(_FORMATS)
+        raise DataError(f"{path}: not an image ({names} are read); convert or remove the file") from error
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        EOFError,
+        IndexError,
+        TypeError,
+        struct.error,
+        zlib.error,
+    ) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{path}: broken image ({reason}); copy it again or remove it") from error
+
+
+def _to_rgb(image: Image.Image, path: Path) -> Image.Image:
+    if image.mode in _SIXTEEN_BIT:
+        return Image.fromarray((np.array(image).astype(np.uint16) >> 8).astype(np.uint8)).convert("RGB")
+    if image.mode in ("I", "F"):
+        raise DataError(f"{path}: 32-bit pixels have no agreed range; convert the image to 8 or 16 bits")
+    if image.mode in _WITH_ALPHA or "transparency" in image.info:
+        # Black, because tools that simply drop alpha also show black where a cut-out holds zeros.
+        rgba = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba).convert("RGB")
+    return image.convert("RGB")
