@@ -1,0 +1,1 @@
+"""Protocols: what is sampled, anonymized and measured. One file each; `registry` lists them."""

@@ -1,0 +1,32 @@
+"""Same z and pose, other background (thesis Figure 5.2): does the person stay the same?
+
+The person's pixels are aligned, so they are compared directly inside the mask, and over the body template.
+"""
+
+import pandas as pd
+
+from anonbench.protocols.scoring import Context, Measurement
+from anonbench.protocols.swaps import (
+    long_form_pairs,
+    pair_distances,
+    perceptual_distances_inside,
+    statistics,
+    surface_distances,
+    swap_pairs,
+    swap_strips,
+)
+
+
+def measure(context: Context) -> Measurement:
+    """Perceptual distances inside the mask with every extractor, and surface distances over the template."""
+    pairs = swap_pairs(context.crops.samples, "background")
+    distances = [("perceptual", e.name, perceptual_distances_inside(context.crops, e), "distance")
+                 for e in context.perceptual_extractors()]  # fmt: skip
+    distances.append(("surface", "template", surface_distances(context.crops), "colour distance"))
+    metrics, samples = {}, []
+    for name, extractor, distance, unit in distances:
+        found = [pair_distances(context, pairs, seed, distance) for seed in context.seeds]
+        for statistic, metric in statistics(found, pairs, name, unit, context.preset.resamples).items():
+            metrics[f"background_swap.{statistic}.{extractor}"] = metric
+        samples.append(long_form_pairs(context, pairs, f"background_swap.{name}.{extractor}", found))
+    return Measurement(metrics, pd.concat(samples, ignore_index=True), swap_strips(context, "background"))

@@ -1,0 +1,114 @@
+"""Pass one: anonymized images, stored once under a content key."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from anonbench.anonymizers.base import Anonymizer
+from anonbench.crops import PersonCrops
+from anonbench.features.store import digest_of, images_store
+from anonbench.latents import latents_for
+from anonbench.protocols.crops import BATCH, CropSource
+from anonbench.protocols.progress import track
+
+Images = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Which latent every sample gets.
+
+    tokens: one per sample; equal tokens get equal latents within a seed (`anonbench.latents`).
+    source: "latents" draws them, "mapper" takes them from the original person (thesis 4.7).
+    """
+
+    name: str
+    seed: int = 0
+    tokens: tuple[str, ...] = ()
+    truncation: float = 1.0
+    source: Literal["latents", "mapper"] = "latents"
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images of a run in sample order. `key` names their content; the array may be a memory map."""
+
+    key: str
+    images: Images
+    """uint8 (N, 3, H, W)"""
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def batches(self) -> list[Tensor]:
+        """uint8 (<= 64, 3, H, W) tensors in order."""
+        starts = range(0, len(self.images), BATCH)
+        return [torch.from_numpy(np.array(self.images[start : start + BATCH])) for start in starts]
+
+
+class Generation:
+    """Anonymizes the crops of one source with one model; equal requests are made once and then read."""
+
+    def __init__(self, model: Anonymizer, crops: CropSource, model_digest: str) -> None:
+        self.model = model
+        self.crops = crops
+        self.model_digest = model_digest
+
+    @property
+    def has_latents(self) -> bool:
+        """False: the model gives one and the same image whatever the seed."""
+        return self.model.card.latent_dim is not None
+
+    def original(self) -> ImageSet:
+        """The untouched images."""
+        key = digest_of("images", self.crops.dataset.digest, "original")
+        return ImageSet(key, images_store().get_or_compute(key, self._original_images))
+
+    def anonymized(self, sampling: Sampling) -> ImageSet:
+        """Every sample anonymized with its latent."""
+        if not self.has_latents:
+            sampling = Sampling(name="deterministic")
+        key = digest_of("images", self.crops.digest, self.model_digest, self._identify(sampling))
+        return ImageSet(key, images_store().get_or_compute(key, lambda: self._anonymize_all(sampling)))
+
+    def anonymized_subset(self, indices: Sequence[int], sampling: Sampling) -> Images:
+        """A few samples anonymized, not stored: for galleries. `sampling.tokens` has one token per index."""
+        return self._anonymize(self.crops.load(indices), sampling).numpy()
+
+    def _original_images(self) -> Images:
+        batches = track(self.crops.batches(), "reading the originals", self.crops.batch_count)
+        return np.concatenate([batch.image.numpy() for batch in batches])
+
+    def _anonymize_all(self, sampling: Sampling) -> Images:
+        description = f"{self.model.card.name}: {sampling.name}, seed {sampling.seed}"
+        done: list[Images] = []
+        start = 0
+        for batch in track(self.crops.batches(), description, self.crops.batch_count):
+            tokens = sampling.tokens[start : start + len(batch)]
+            done.append(self._anonymize(batch, replace(sampling, tokens=tokens)).numpy())
+            start += len(batch)
+        return np.concatenate(done)
+
+    def _anonymize(self, crops: PersonCrops, sampling: Sampling) -> Tensor:
+        if not self.has_latents:
+            return self.model.anonymize(crops)
+        if sampling.source == "mapper":
+            latents = self.model.encode(crops)
+        else:
+            latents = latents_for(sampling.seed, sampling.tokens, self.model.card.latent_dim or 0)
+        return self.model.anonymize(crops, latents, sampling.truncation)
+
+    @staticmethod
+    def _identify(sampling: Sampling) -> dict[str, Any]:
+        """What of a sampling decides the pixels: its name does not."""
+        return {
+            "seed": sampling.seed,
+            "tokens": digest_of(*sampling.tokens),
+            "truncation": sampling.truncation,
+            "source": sampling.source,
+        }

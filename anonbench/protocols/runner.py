@@ -1,0 +1,184 @@
+"""Run a protocol for a model on data, once: an equal request finds the stored record."""
+
+import shutil
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+
+import anonbench
+from anonbench.anonymizers.base import Anonymizer
+from anonbench.anonymizers.registry import load_anonymizer
+from anonbench.cache import cache_dir, write_atomic
+from anonbench.cards import Preset, ProtocolCard
+from anonbench.datasets.base import CropDataset
+from anonbench.detection.surface_head import detector_digest
+from anonbench.errors import UsageError
+from anonbench.features.extractors import extractor_digest, load_extractor
+from anonbench.features.store import digest_of
+from anonbench.protocols.crops import CropSource
+from anonbench.protocols.data import open_data
+from anonbench.protocols.environment import environment, peak_memory_mib
+from anonbench.protocols.generation import Generation
+from anonbench.protocols.registry import measure_function, protocol_card
+from anonbench.protocols.scoring import Context, Measurement
+from anonbench.records import DataRun, ModelRun, ProtocolRun, Record, read_record, write_record
+from anonbench.reporting.galleries import write_strip
+
+RECORD = "record.json"
+SAMPLES = "samples.parquet"
+
+
+@dataclass(frozen=True)
+class Request:
+    """One run: what the user asked for.
+
+    seeds and extractors replace the preset's where given. command: for the record.
+    """
+
+    protocol: str
+    model: str
+    data: str = "synthetic"
+    preset: str = "demo"
+    seeds: int | None = None
+    extractors: tuple[str, ...] = ()
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A request resolved to cards, data and the key of its record."""
+
+    request: Request
+    card: ProtocolCard
+    preset: Preset
+    model: Anonymizer
+    dataset: CropDataset
+    extractors: dict[str, str]
+    key: str
+
+    @property
+    def folder(self) -> Path:
+        """Where the record lies or will lie."""
+        return cache_dir() / "records" / self.key
+
+
+def resolve(request: Request) -> Plan:
+    """Check everything that can be checked before anything is computed."""
+    card = protocol_card(request.protocol)
+    preset = _preset(card, request)
+    extractors = {name: extractor_digest(name) for name in preset.extractors}
+    model = load_anonymizer(request.model)
+    dataset = open_data(request.data, card.split, preset)
+    key = digest_of(
+        anonbench.__version__, card.digest, preset.digest, model.digest, dataset.digest,
+        detector_digest(), sorted(extractors.items()),
+    )  # fmt: skip
+    return Plan(request, card, preset, model, dataset, extractors, key)
+
+
+def run(request: Request) -> tuple[Record, Path]:
+    """The record of a request and its folder, measured now unless an equal one is stored."""
+    plan = resolve(request)
+    if not (plan.folder / RECORD).exists():
+        _measure(plan)
+    return read_record(plan.folder / RECORD), plan.folder
+
+
+def export(record: Record, folder: Path, out: Path) -> Path:
+    """Copy a record, its per-sample values and gallery strips to `out` under readable names."""
+    out.mkdir(parents=True, exist_ok=True)
+    names = {RECORD: f"{record.slug}.json"} | {
+        file: f"{record.slug}.{file}" for file in (record.samples, *record.galleries.values()) if file
+    }
+    for source, target in names.items():
+        if source != RECORD:
+            shutil.copyfile(folder / source, out / target)
+    renamed = record.model_copy(
+        update={
+            "samples": names[record.samples] if record.samples else None,
+            "galleries": {figure: names[file] for figure, file in record.galleries.items()},
+        }
+    )
+    write_record(renamed, out / names[RECORD])
+    return out / names[RECORD]
+
+
+def _preset(card: ProtocolCard, request: Request) -> Preset:
+    if request.preset not in card.presets:
+        raise UsageError(f"{card.name} has no preset '{request.preset}'; there are: {', '.join(card.presets)}")
+    preset = {name: p for name, p in card.presets.items()}[request.preset]  # type: ignore[index]
+    changes = {"seeds": request.seeds, "extractors": request.extractors}
+    return preset.model_copy(update={key: value for key, value in changes.items() if value})
+
+
+def _measure(plan: Plan) -> None:
+    started = time.perf_counter()
+    crops = CropSource(plan.dataset)
+    generation = Generation(plan.model, crops, plan.model.digest)
+    extractors = tuple(load_extractor(name) for name in plan.extractors)
+    context = Context(generation, plan.preset, extractors)
+    crops.shares()  # renders and detects, so that the time of the two stages is told apart
+    prepared = time.perf_counter()
+    found = measure_function(plan.card.name)(context)
+    seconds = {"crops": prepared - started, "measure": time.perf_counter() - prepared}
+    _store(plan, context, found, seconds)
+
+
+def _store(plan: Plan, context: Context, found: Measurement, seconds: dict[str, float]) -> None:
+    """Sidecars first, the record last: a record that exists is complete."""
+    galleries = {}
+    for figure, images in found.strips.items():
+        galleries[figure] = f"{figure}.png"
+        write_strip(images, plan.folder / galleries[figure])
+    if len(found.samples):
+        write_atomic(plan.folder / SAMPLES, lambda path: _write_samples(found.samples, path))
+    record = Record(
+        protocol=ProtocolRun(
+            name=plan.card.name,
+            version=plan.card.version,
+            preset=plan.request.preset,
+            card_digest=plan.card.digest,
+        ),
+        model=_model_run(plan.model),
+        data=_data_run(plan.dataset),
+        seeds=tuple(context.seeds),
+        extractors=plan.extractors,
+        metrics=found.metrics,
+        detection=context.crops.shares(),
+        samples=SAMPLES if len(found.samples) else None,
+        galleries=galleries,
+        environment=environment("cpu"),
+        seconds={stage: round(value, 3) for stage, value in seconds.items()},
+        peak_memory_mib=round(peak_memory_mib(), 1),
+        command=plan.request.command,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    write_record(record, plan.folder / RECORD)
+
+
+def _write_samples(samples: pd.DataFrame, path: Path) -> None:
+    samples.to_parquet(path, index=False)
+
+
+def _model_run(model: Anonymizer) -> ModelRun:
+    card = model.card
+    return ModelRun(
+        name=card.name,
+        kind=card.kind,
+        card_digest=card.digest,
+        checkpoint_sha256=card.checkpoint.sha256 if card.checkpoint else None,
+    )
+
+
+def _data_run(dataset: CropDataset) -> DataRun:
+    samples = dataset.samples
+    counts = {"samples": len(samples), "identities": int((samples["person_id"].drop_duplicates() > 0).sum())}
+    for role in ("query", "gallery"):
+        if (samples["role"] == role).any():
+            counts[role] = int((samples["role"] == role).sum())
+    return DataRun(
+        name=dataset.name, digest=dataset.digest, size=dataset.size, counts=counts, notes=dataset.notes
+    )

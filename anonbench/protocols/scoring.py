@@ -1,0 +1,125 @@
+"""Pass two: features and distances of stored images, kept under content keys."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from anonbench.cards import Preset
+from anonbench.features.base import Extractor, FeatureExtractor, PerceptualExtractor
+from anonbench.features.store import digest_of, features_store
+from anonbench.metrics.similarity import pair_distance
+from anonbench.metrics.uncertainty import bootstrap_mean
+from anonbench.protocols.crops import CropSource
+from anonbench.protocols.generation import Generation, ImageSet, Images
+from anonbench.protocols.progress import track
+from anonbench.records import Direction, Metric
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Context:
+    """Everything a protocol measures with."""
+
+    generation: Generation
+    preset: Preset
+    extractors: tuple[Extractor, ...]
+
+    @property
+    def crops(self) -> CropSource:
+        """The crops that are anonymized."""
+        return self.generation.crops
+
+    @property
+    def seeds(self) -> range:
+        """Latent seeds; one is enough for a model that has no latents."""
+        return range(self.preset.seeds if self.generation.has_latents else 1)
+
+    def feature_extractors(self, kind: str) -> list[FeatureExtractor]:
+        """The extractors of one kind ("distribution", "reid")."""
+        return [e for e in self.extractors if isinstance(e, FeatureExtractor) and e.kind == kind]
+
+    def perceptual_extractors(self) -> list[PerceptualExtractor]:
+        """The extractors that compare two images."""
+        return [e for e in self.extractors if isinstance(e, PerceptualExtractor)]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a protocol found.
+
+    metrics: by key `<protocol>[.<setting>].<statistic>.<extractor>`.
+    samples: per-sample values in long form: key (sample), metric, seed, value.
+    strips: gallery name -> uint8 (columns, 3, H, W).
+    """
+
+    metrics: dict[str, Metric]
+    samples: pd.DataFrame
+    strips: dict[str, Images] = field(default_factory=dict)
+
+
+def features_of(images: ImageSet, extractor: FeatureExtractor) -> NDArray[np.float32]:
+    """float32 (N, D) features of an image set, computed once."""
+    key = digest_of("features", images.key, extractor.digest)
+
+    def compute() -> NDArray[np.float32]:
+        batches = images.batches()
+        bar = track(batches, f"{extractor.name}: features", len(batches))
+        return np.concatenate([extractor.features(batch).numpy() for batch in bar])
+
+    return np.asarray(features_store().get_or_compute(key, compute))
+
+
+def perceptual_distances(
+    a: ImageSet, b: ImageSet, crops: CropSource, extractor: PerceptualExtractor
+) -> Floats:
+    """(N, 2): mean perceptual distance between a[i] and b[i] over the whole crop and inside the person mask.
+
+    The thesis and DeepPrivacy2 average over the whole crop; that copies the background into the value, so
+    it shrinks with the mask. A crop without a mask has nan in the second column.
+    """
+    key = digest_of("distances", a.key, b.key, crops.digest, extractor.digest)
+
+    def compute() -> Floats:
+        pairs = zip(a.batches(), b.batches(), crops.batches(), strict=True)
+        bar = track(pairs, f"{extractor.name}: distances", crops.batch_count)
+        parts = [pair_distance(extractor.distance_map(x, y), batch.person_mask) for x, y, batch in bar]
+        whole, inside = (torch.cat([getattr(p, area) for p in parts]) for area in ("whole", "inside"))
+        return torch.stack([whole, inside], dim=1).numpy()
+
+    return np.asarray(features_store().get_or_compute(key, compute))
+
+
+def mean_metric(
+    per_seed: Sequence[Floats], unit: str, direction: Direction, resamples: int, ceiling: float | None = None
+) -> Metric:
+    """The mean over samples and seeds. per_seed: for each seed the (N,) values of the same samples.
+
+    The interval resamples the samples, each with its values for all seeds; nan samples are left out.
+    """
+    values = np.stack(per_seed)
+    values = values[:, ~np.isnan(values).any(axis=0)]
+    per_sample = values.mean(axis=0)
+    interval = bootstrap_mean(per_sample, resamples=resamples)
+    return Metric(
+        value=float(per_sample.mean()),
+        unit=unit,
+        direction=direction,
+        n=values.shape[1],
+        interval=(interval.low, interval.high),
+        seeds=tuple(float(v) for v in values.mean(axis=1)),
+        ceiling=ceiling,
+    )
+
+
+def long_form(keys: Sequence[str], metric: str, per_seed: Sequence[Floats]) -> pd.DataFrame:
+    """Per-sample values as rows (key, metric, seed, value)."""
+    frames = [
+        pd.DataFrame({"key": list(keys), "metric": metric, "seed": seed, "value": values})
+        for seed, values in enumerate(per_seed)
+    ]
+    return pd.concat(frames, ignore_index=True)

@@ -1,0 +1,233 @@
+"""What the two swap protocols share: pairs of samples in which one factor differs, and their statistics.
+
+Every identity gets two latents per seed, A and B. For a pair (i, j) that differs in the swapped factor:
+
+    same       d(A[i], A[j])   the factor alone changes
+    different  d(A[i], B[j])   factor and latent change
+    latent     d(A[i], B[i])   the latent alone changes: diversity
+
+A model without latents gives every person one look, so for it B is the next person of the dataset.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from anonbench.errors import UsageError
+from anonbench.metrics.ratios import ratio_over_groups
+from anonbench.metrics.similarity import pair_distance
+from anonbench.metrics.surface import separation, surface_distance, vertex_colours
+from anonbench.metrics.uncertainty import bootstrap_over_groups
+from anonbench.features.base import PerceptualExtractor
+from anonbench.protocols.crops import BATCH, CropSource
+from anonbench.protocols.generation import ImageSet, Sampling
+from anonbench.protocols.scoring import Context, Floats
+from anonbench.records import Direction, Metric
+from anonbench.template import patches
+
+Integers = NDArray[np.int64]
+FACTORS = ("identity", "pose", "background")
+PATCHES = 128
+"""Patches of the template over which colours are pooled; about 2 % of the body's height across."""
+LEAST_SHARED = 12
+"""Patches that both images of a pair must show."""
+GALLERY_PERSONS = 2
+
+Distance = Callable[[ImageSet, Integers, ImageSet, Integers], Floats]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """K pairs of samples that differ in one factor. first, second, other: positions (K,).
+
+    other: the sample at `second` with the next identity in its place. person: identity of each pair.
+    """
+
+    first: Integers
+    second: Integers
+    next_first: Integers
+    next_second: Integers
+    person: Integers
+
+
+@dataclass(frozen=True)
+class Distances:
+    """Distances of one seed's pairs, (K,) each."""
+
+    same: Floats
+    different: Floats
+    latent: Floats
+
+
+def factor_grid(samples: pd.DataFrame) -> Integers:
+    """Position of each (identity, pose, background), (P, Q, R). UsageError for data that is not factorial."""
+    if not set(FACTORS) <= set(samples.columns):
+        raise UsageError("swap protocols need factorial data: run them on --data synthetic")
+    shape = tuple(int(samples[factor].max()) + 1 for factor in FACTORS)
+    grid = np.full(shape, -1, dtype=np.int64)
+    grid[tuple(samples[factor].to_numpy() for factor in FACTORS)] = np.arange(len(samples))
+    if (grid < 0).any():
+        raise UsageError(f"factorial data of {shape} needs {grid.size} samples, found {len(samples)}")
+    return grid
+
+
+def swap_pairs(samples: pd.DataFrame, factor: str) -> Pairs:
+    """Every pair of samples that is equal in all factors but one."""
+    grid = np.moveaxis(factor_grid(samples), FACTORS.index(factor), -1)
+    following = np.roll(grid, -1, axis=0)
+    left, right = np.triu_indices(grid.shape[-1], k=1)
+    person = np.broadcast_to(np.arange(len(grid))[:, None, None], grid[..., left].shape)
+    return Pairs(
+        *(part.ravel() for part in (grid[..., left], grid[..., right])),
+        *(part.ravel() for part in (following[..., left], following[..., right])),
+        person=person.ravel(),
+    )
+
+
+def latent_pair(context: Context, seed: int) -> tuple[ImageSet, ImageSet]:
+    """All samples with each identity's latent A, and with its latent B; equal sets without latents."""
+    tokens = tuple(f"swap/{identity}" for identity in context.crops.samples["identity"])
+    first = Sampling("one z per identity", 2 * seed, tokens)
+    second = Sampling("another z per identity", 2 * seed + 1, tokens)
+    return context.generation.anonymized(first), context.generation.anonymized(second)
+
+
+def pair_distances(context: Context, pairs: Pairs, seed: int, distance: Distance) -> Distances:
+    """The three distances of every pair for one seed."""
+    a, b = latent_pair(context, seed)
+    if context.generation.has_latents:
+        second, first = pairs.second, pairs.first
+    else:
+        second, first = pairs.next_second, pairs.next_first
+    return Distances(
+        same=distance(a, pairs.first, a, pairs.second),
+        different=distance(a, pairs.first, b, second),
+        latent=distance(a, pairs.first, b, first),
+    )
+
+
+def statistics(
+    found: list[Distances], pairs: Pairs, name: str, unit: str, resamples: int
+) -> dict[str, Metric]:
+    """Metrics from the distances of all seeds, by statistic name; `sensitivity` is D_factor / D_z."""
+    person = np.tile(pairs.person, len(found))
+    same, different, latent = (
+        np.concatenate([getattr(d, field) for d in found]) for field in ("same", "different", "latent")
+    )
+    metrics = {
+        f"{name}_same": _mean(same, person, [d.same for d in found], unit, "lower", resamples),
+        f"{name}_different": _mean(different, person, [d.different for d in found], unit, "none", resamples),
+        f"{name}_latent": _mean(latent, person, [d.latent for d in found], unit, "higher", resamples),
+        f"{name}_auc": _auc(found),
+    }
+    for statistic, below, per_seed in (
+        (f"{name}_ratio", different, [(d.same, d.different) for d in found]),
+        ("sensitivity", latent, [(d.same, d.latent) for d in found]),
+    ):
+        ratio = ratio_over_groups(same, person, below, person, resamples=resamples)
+        if ratio is not None:
+            metrics[statistic] = Metric(
+                value=ratio.value,
+                unit="ratio",
+                direction="lower",
+                n=int((~np.isnan(same)).sum()) // len(found),
+                interval=(ratio.interval.low, ratio.interval.high),
+                seeds=tuple(float(np.nanmean(s) / np.nanmean(b)) for s, b in per_seed),
+            )
+    return metrics
+
+
+def surface_distances(crops: CropSource) -> Distance:
+    """Distance of colours pooled over template patches, over the patches that both images show."""
+    cells = patches(PATCHES)
+    pooled: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def colours(images: ImageSet) -> tuple[torch.Tensor, torch.Tensor]:
+        if images.key not in pooled:
+            parts = [
+                vertex_colours(image, batch.surface, cells, min_pixels=2)
+                for image, batch in zip(images.batches(), crops.batches(), strict=True)
+            ]
+            pooled[images.key] = (torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts]))
+        return pooled[images.key]
+
+    def distance(a: ImageSet, i: Integers, b: ImageSet, j: Integers) -> Floats:
+        (colour_a, visible_a), (colour_b, visible_b) = colours(a), colours(b)
+        found, _ = surface_distance(
+            colour_a[i], visible_a[i], colour_b[j], visible_b[j], min_shared=LEAST_SHARED
+        )
+        return found.numpy()
+
+    return distance
+
+
+def perceptual_distances_inside(crops: CropSource, extractor: PerceptualExtractor) -> Distance:
+    """Perceptual distance inside the pixels that both images anonymize, which must be aligned."""
+
+    def distance(a: ImageSet, i: Integers, b: ImageSet, j: Integers) -> Floats:
+        parts = []
+        for start in range(0, len(i), BATCH):
+            left, right = i[start : start + BATCH], j[start : start + BATCH]
+            mask = crops.load(left.tolist()).person_mask & crops.load(right.tolist()).person_mask
+            first, second = torch.from_numpy(a.images[left]), torch.from_numpy(b.images[right])
+            parts.append(pair_distance(extractor.distance_map(first, second), mask).inside.numpy())
+        return np.concatenate(parts)
+
+    return distance
+
+
+def swap_strips(context: Context, factor: str) -> dict[str, NDArray[np.uint8]]:
+    """The swapped factor across, one z per identity: originals, t=0 and t=1 (thesis Figures 5.1 and 5.2)."""
+    grid = np.moveaxis(factor_grid(context.crops.samples), FACTORS.index(factor), -1)
+    chosen = grid[:GALLERY_PERSONS, 0].ravel().tolist()
+    tokens = tuple(f"swap/{context.crops.samples['identity'].iloc[i]}" for i in chosen)
+    name = f"{factor}_swap"
+    strips = {f"{name}.original": context.crops.load(chosen).image.numpy()}
+    for truncation in (0.0, 1.0) if context.generation.has_latents else (1.0,):
+        sampling = Sampling("gallery", 0, tokens, truncation=truncation)
+        strips[f"{name}.t{truncation:.0f}"] = context.generation.anonymized_subset(chosen, sampling)
+    return strips
+
+
+def long_form_pairs(
+    context: Context, pairs: Pairs, metric: str, found: list[Distances]
+) -> pd.DataFrame:
+    """Per-pair values as rows; the key names both samples."""
+    keys = context.crops.samples["key"].to_numpy()
+    names = [f"{a}|{b}" for a, b in zip(keys[pairs.first], keys[pairs.second], strict=True)]
+    frames = [
+        pd.DataFrame({"key": names, "metric": f"{metric}.{field}", "seed": seed, "value": getattr(d, field)})
+        for seed, d in enumerate(found)
+        for field in ("same", "different", "latent")
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+
+def _mean(
+    values: Floats, person: Integers, per_seed: list[Floats], unit: str, direction: Direction, resamples: int
+) -> Metric:
+    interval = bootstrap_over_groups(values, person, resamples=resamples)
+    return Metric(
+        value=float(np.nanmean(values)),
+        unit=unit,
+        direction=direction,
+        n=int((~np.isnan(values)).sum()) // len(per_seed),
+        interval=(interval.low, interval.high),
+        seeds=tuple(float(np.nanmean(v)) for v in per_seed),
+    )
+
+
+def _auc(found: list[Distances]) -> Metric:
+    per_seed = [separation(d.same, d.different) for d in found]
+    return Metric(
+        value=float(np.mean([s.auc for s in per_seed])),
+        unit="probability",
+        direction="higher",
+        n=per_seed[0].n_same,
+        seeds=tuple(s.auc for s in per_seed),
+        chance=0.5,
+    )
