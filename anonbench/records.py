@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from anonbench.cards import Strict
 from anonbench.errors import CardError
@@ -56,8 +56,10 @@ class ModelRun(Strict):
     checkpoint_sha256: str | None = None
 
 
-class DataRun(Strict):
-    """The data it was measured on."""
+class DataRun(BaseModel):
+    """The data it was measured on. Not `Strict`, whose property `digest` would hide the field of that name."""
+
+    model_config = Strict.model_config
 
     name: str
     digest: str
