@@ -1,0 +1,210 @@
+"""What metric keys are called in tables and plots, and the order in which a reader meets them."""
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from anonbench.records import Direction
+
+ARROWS: dict[Direction, str] = {"higher": "↑", "lower": "↓", "none": ""}
+
+PROTOCOLS = {
+    "reid": "Re-identification",
+    "fid": "Realism",
+    "lpips": "Perceptual distance and diversity",
+    "pose_swap": "Pose swap",
+    "background_swap": "Background swap",
+    "reconstruction": "Reconstruction",
+    "video": "Video",
+    "privacy": "Privacy",
+}
+"""Protocol titles, in the order of the tables. Others follow under their own name."""
+
+SETTINGS = {
+    "reid.original": "untouched images",
+    "reid.same_latent": "one latent per identity",
+    "reid.fresh_latent": "fresh latent per image",
+    "reid.permuted_latent": "random latents, true identity",
+    "reid.linkage": "untouched against anonymized",
+}
+
+STATISTICS = {
+    "map": "mAP",
+    "assigned_map": "mAP",
+    "rank1": "rank-1",
+    "rank5": "rank-5",
+    "rank10": "rank-10",
+    "rank20": "rank-20",
+    "value": "Fréchet distance",
+    "infinity": "Fréchet distance, n → ∞",
+    "kid": "Kernel distance (KID)",
+    "precision": "Precision",
+    "coverage": "Coverage",
+    "random": "Perceptual distance to the original, random latent",
+    "reconstructed": "Perceptual distance to the original, latent from the mapper",
+    "diversity": "Diversity: perceptual distance between two latents",
+    "surface_same": "Surface distance, same latent",
+    "surface_different": "Surface distance, different latents",
+    "surface_ratio": "Surface distance, same / different latent",
+    "surface_auc": "Surface distance, AUC same against different latent",
+    "perceptual_same": "Perceptual distance, same latent",
+    "perceptual_different": "Perceptual distance, different latents",
+    "perceptual_ratio": "Perceptual distance, same / different latent",
+    "perceptual_auc": "Perceptual distance, AUC same against different latent",
+    "reid_similarity": "Re-ID similarity, same latent",
+    "sensitivity": "Controlled sensitivity: change by swap / by latent",
+}
+"""Names of statistics, in the order of the tables. Others follow with their underscores as spaces."""
+
+QUALIFIERS = {
+    "masked": "inside the mask",
+    "surface": "synthesized crops",
+    "mask_only": "blurred crops",
+    "none": "untouched crops",
+}
+"""What a suffix of a statistic restricts it to."""
+
+EXCEPTIONS = {"reid.permuted_latent.assigned_map": "mAP, random latents, assigned identity"}
+
+HEADLINES = {
+    "reid.same_latent.map": "Consistency: mAP, one latent per identity",
+    "reid.permuted_latent.assigned_map": "Control: mAP, random latents, assigned identity",
+    "reid.permuted_latent.map": "Residue: mAP, random latents, true identity",
+    "reid.linkage.map": "Leakage: mAP, untouched against anonymized",
+    "fid.value": "Realism: Fréchet distance",
+    "lpips.reconstructed": "Reconstruction: perceptual distance to the original",
+    "lpips.diversity": "Diversity: perceptual distance between two latents",
+    "pose_swap.surface_ratio": "Pose swap: surface distance, same / different latent",
+    "background_swap.surface_ratio": "Background swap: surface distance, same / different latent",
+}
+"""The measures that answer the main questions, under the question's name, in the order of the headline table."""
+
+GLOSSARY = {
+    "reid.same_latent.map": (
+        "Every image is anonymized, with one latent per identity; a re-ID network then looks for the same"
+        " person in other cameras. High: one latent gives one recognizable person. Read it beside leakage:"
+        " a method that leaves the original recognizable scores high too."
+    ),
+    "reid.permuted_latent.assigned_map": (
+        "The control: each image gets the latent of a random identity and is scored against that identity."
+        " High: the latent decides how the person looks."
+    ),
+    "reid.permuted_latent.map": (
+        "The same images scored against the true identities. What stands above chance is left over from the"
+        " mask, the pose and the background."
+    ),
+    "reid.linkage.map": (
+        "Untouched queries against anonymized images. At chance: the original person cannot be found."
+    ),
+    "fid.value": (
+        "Distance between the feature distributions of real and anonymized crops. It falls as n grows, so"
+        " compare only at equal n."
+    ),
+    "lpips.reconstructed": (
+        "Perceptual distance to the original when the latent comes from the appearance mapper."
+    ),
+    "lpips.diversity": (
+        "Perceptual distance between two anonymizations of one crop. A constant output has none."
+    ),
+    "pose_swap.surface_ratio": (
+        "How much the colours of the body surface change with the pose under one latent, over how much they"
+        " differ between latents. Low: the latent decides, not the pose. Read it beside diversity: a constant"
+        " output is perfectly consistent."
+    ),
+    "background_swap.surface_ratio": "The same ratio where only the background changes.",
+}
+"""How to read the headline measures."""
+
+OFFICIAL_EXTRACTORS = frozenset(
+    {"inception_v3", "clip_vit_b32", "dinov2_vit_l14", "vgg16", "alex", "osnet_x1_0_market1501", "template"}
+)
+"""Extractors that published numbers are made with, and the body template, which is no network."""
+
+
+@dataclass(frozen=True)
+class MetricKey:
+    """A metric key in its parts: `<protocol>[.<setting>].<statistic>.<extractor>`."""
+
+    protocol: str
+    setting: str
+    statistic: str
+    extractor: str
+
+    @classmethod
+    def parse(cls, text: str) -> "MetricKey":
+        """The parts of a key; those that a short key leaves out are empty."""
+        parts = text.split(".")
+        protocol = parts.pop(0)
+        extractor = parts.pop() if len(parts) > 1 else ""
+        statistic = parts.pop() if parts else ""
+        return cls(protocol, ".".join(parts), statistic, extractor)
+
+    @property
+    def measure(self) -> str:
+        """The key without its extractor."""
+        return ".".join(part for part in (self.protocol, self.setting, self.statistic) if part)
+
+    def __str__(self) -> str:
+        return ".".join(part for part in (self.measure, self.extractor) if part)
+
+    @property
+    def label(self) -> str:
+        """What the measure is called, without its extractor."""
+        if self.measure in EXCEPTIONS:
+            return EXCEPTIONS[self.measure]
+        statistic, qualifier = self._split_statistic()
+        parts = [STATISTICS.get(statistic, _words(statistic) or self.protocol)]
+        if self.setting:
+            parts.append(SETTINGS.get(f"{self.protocol}.{self.setting}", _words(self.setting)))
+        if qualifier:
+            parts.append(QUALIFIERS[qualifier])
+        return ", ".join(parts)
+
+    @property
+    def reading_order(self) -> tuple[object, ...]:
+        """Sorts keys as a reader meets them: protocol, qualifier, setting, statistic, extractor."""
+        statistic, qualifier = self._split_statistic()
+        return (
+            *_rank(self.protocol, PROTOCOLS),
+            *_rank(qualifier, ("", *QUALIFIERS)),
+            *_rank(f"{self.protocol}.{self.setting}", SETTINGS),
+            *_rank(statistic, STATISTICS),
+            self.extractor,
+        )
+
+    def _split_statistic(self) -> tuple[str, str]:
+        if self.statistic in STATISTICS:
+            return self.statistic, ""
+        for qualifier in QUALIFIERS:
+            statistic = self.statistic.removesuffix(f"_{qualifier}")
+            if statistic != self.statistic and statistic in STATISTICS:
+                return statistic, qualifier
+        return self.statistic, ""
+
+
+def protocol_title(protocol: str) -> str:
+    """The heading of a protocol's rows."""
+    return PROTOCOLS.get(protocol, _words(protocol))
+
+
+def file_stem(text: str) -> str:
+    """`text` as a file name that is safe on every system."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-_") or "unnamed"
+
+
+def decimals(unit: str, values: Iterable[float]) -> int:
+    """Digits after the point for the values of one row: one for percent, else three significant digits."""
+    largest = max((abs(value) for value in values), default=0.0)
+    if unit == "percent" or largest >= 100:
+        return 1
+    return 3 if largest == 0 else min(2 - math.floor(math.log10(largest)), 6)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ").replace(".", ", ")
+
+
+def _rank(name: str, known: Iterable[str]) -> tuple[int, str]:
+    order = list(known)
+    return (order.index(name), "") if name in order else (len(order), name)

@@ -1,0 +1,247 @@
+"""Comparison tables for a reader (terminal, Markdown, TeX) and for a program (tidy CSV)."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from anonbench.errors import UsageError
+from anonbench.records import Metric, Record
+from anonbench.reporting.comparison import SHARED, Comparison, Row, by_protocol, compare
+from anonbench.reporting.files import write_text
+from anonbench.reporting.labels import protocol_title
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+
+LEGEND = (
+    "Values with 95 % intervals; the arrow points to better. Bold: beats every other anonymizer by more than"
+    " the seed spread (the larger of two models' ranges over latent seeds). Tie: the seed spread does not tell"
+    " it from the best. Untouched images are shown, not ranked. n: samples behind a value; chance: a random"
+    " ranking; floor: real against real; ceiling: untouched images."
+)
+
+
+def comparison_table(records: Iterable[Record]) -> "pd.DataFrame":
+    """Every metric of records that share data and preset, as printed text.
+
+    Rows (protocol, metric, extractor) in reading order; columns: the models, then n, chance, floor, ceiling.
+    A cell reads "31.2 [29.8, 32.5]", with " (best)" or " (tie)".
+
+    Raises UsageError where the records do not share data and preset, or measure the same thing twice.
+    """
+    import pandas as pd
+
+    comparisons = compare(records)
+    if len(comparisons) != 1:
+        found = "; ".join(c.title for c in comparisons) or "none"
+        raise UsageError(f"a table needs records of one data name and one preset, got: {found}")
+    comparison = comparisons[0]
+    rows = comparison.rows
+    index = pd.MultiIndex.from_tuples(
+        [(row.key.protocol, row.label, row.key.extractor) for row in rows],
+        names=["protocol", "metric", "extractor"],
+    )
+    columns = {model: [_plain_cell(row, model) for row in rows] for model in comparison.models}
+    columns |= {name: [row.common(name) for row in rows] for name in SHARED}
+    return pd.DataFrame(columns, index=index)
+
+
+def write_markdown(comparisons: Sequence[Comparison], path: Path) -> Path:
+    """The headline table and the full table of each comparison, as GitHub Markdown."""
+    parts = ["# Comparison", LEGEND]
+    for comparison in comparisons:
+        parts.append(f"## {_markdown(comparison.title)}")
+        if comparison.headlines:
+            parts += ["### Headline", _markdown_table(comparison, comparison.headlines)]
+        for protocol, rows in by_protocol(comparison.rows):
+            parts += [f"### {_markdown(protocol_title(protocol))}", _markdown_table(comparison, rows)]
+    return write_text("\n\n".join(parts) + "\n", path)
+
+
+def write_tex(comparisons: Sequence[Comparison], path: Path) -> Path:
+    """The same tables for a paper: `\\input` the file; needs the package booktabs."""
+    parts = ["% Needs \\usepackage{booktabs}."]
+    for comparison in comparisons:
+        title = _tex(comparison.title)
+        if comparison.headlines:
+            headline = [("", comparison.headlines)]
+            parts.append(_tex_table(comparison, headline, f"Headline measures on {title}."))
+        groups = [(protocol_title(name), rows) for name, rows in by_protocol(comparison.rows)]
+        parts.append(_tex_table(comparison, groups, f"All measures on {title}. {_tex(LEGEND)}"))
+    return write_text("\n\n".join(parts) + "\n", path)
+
+
+def write_csv(comparisons: Sequence[Comparison], path: Path) -> Path:
+    """One line per record and metric with every field, for further computing."""
+    import pandas as pd
+
+    lines = [
+        _record_fields(record) | _metric_fields(record, row, metric) | {"mark": row.marks.get(model, "")}
+        for comparison in comparisons
+        for row in comparison.rows
+        for model, metric in row.metrics.items()
+        for record in [row.records[model]]
+    ]
+    return write_text(pd.DataFrame(lines).to_csv(index=False, lineterminator="\n"), path)
+
+
+def render_terminal(comparisons: Sequence[Comparison], console: "Console", full: bool = False) -> None:
+    """Print the headline tables, or with `full` every metric, intervals on a second line."""
+    from rich.table import Table
+    from rich.text import Text
+
+    for comparison in comparisons:
+        table = Table(title=Text(comparison.title), title_justify="left", caption_justify="left")
+        table.add_column("Measure", overflow="fold")
+        for heading in (*comparison.models, *SHARED):
+            table.add_column(Text(heading), justify="right", overflow="fold")
+        for row in comparison.rows if full or not comparison.headlines else comparison.headlines:
+            measure = Text.assemble(row.label, "\n", (row.key.extractor, "dim"))
+            values = [_terminal_cell(row, model) for model in comparison.models]
+            table.add_row(measure, *values, *(row.common(name) for name in SHARED))
+        console.print(table)
+        console.print(Text(LEGEND, style="dim"))
+
+
+def _plain_cell(row: Row, model: str) -> str:
+    mark = row.marks.get(model, "")
+    return " ".join(part for part in (row.value(model), row.interval(model), mark and f"({mark})") if part)
+
+
+def _terminal_cell(row: Row, model: str) -> Any:
+    from rich.text import Text
+
+    mark = row.marks.get(model, "")
+    value = Text(row.value(model), style="bold green" if mark == "best" else "")
+    if mark == "tie":
+        value.append(" tie", style="cyan")
+    return value.append(f"\n{row.interval(model)}", style="dim")
+
+
+def _markdown_table(comparison: Comparison, rows: Iterable[Row]) -> str:
+    def cell(row: Row, model: str) -> str:
+        mark = row.marks.get(model, "")
+        value = f"**{row.value(model)}**" if mark == "best" else row.value(model)
+        parts = (value, row.interval(model), "(tie)" if mark == "tie" else "")
+        return " ".join(part for part in parts if part)
+
+    header = ["Measure", "Extractor", *map(_markdown, comparison.models), *SHARED]
+    lines = [header, [":--", ":--", *["--:"] * (len(header) - 2)]]
+    lines += _table_rows(comparison, rows, _markdown, cell)
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _tex_table(comparison: Comparison, groups: Iterable[tuple[str, Sequence[Row]]], caption: str) -> str:
+    def cell(row: Row, model: str) -> str:
+        value, interval, mark = row.value(model), row.interval(model), row.marks.get(model, "")
+        value = f"\\textbf{{{value}}}" if mark == "best" else value
+        value += "\\textsuperscript{tie}" if mark == "tie" else ""
+        return f"{value} {{\\scriptsize {interval}}}" if interval else value
+
+    header = ["Measure", "Extractor", *map(_tex, comparison.models), *SHARED]
+    body = []
+    for title, rows in groups:
+        body.append("\\midrule")
+        if title:
+            body.append(f"\\multicolumn{{{len(header)}}}{{l}}{{\\textit{{{_tex(title)}}}}} \\\\")
+        body += [f"{' & '.join(line)} \\\\" for line in _table_rows(comparison, rows, _tex, cell)]
+    return "\n".join(
+        [
+            "\\begin{table*}[t]",
+            "\\centering\\footnotesize\\setlength{\\tabcolsep}{4pt}",
+            f"\\caption{{{caption}}}",
+            f"\\begin{{tabular}}{{ll{'r' * (len(header) - 2)}}}",
+            "\\toprule",
+            f"{' & '.join(header)} \\\\",
+            *body,
+            "\\bottomrule",
+            "\\end{tabular}",
+            "\\end{table*}",
+        ]
+    )
+
+
+def _table_rows(
+    comparison: Comparison,
+    rows: Iterable[Row],
+    escape: Callable[[str], str],
+    cell: Callable[[Row, str], str],
+) -> list[list[str]]:
+    return [
+        [
+            escape(row.label),
+            escape(row.key.extractor),
+            *(cell(row, model) for model in comparison.models),
+            *(row.common(name) for name in SHARED),
+        ]
+        for row in rows
+    ]
+
+
+def _markdown(text: str) -> str:
+    return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", text)
+
+
+_TEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}",
+    "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\to$", "∞": r"$\infty$", "é": r"\'e",
+}  # fmt: skip
+
+
+def _tex(text: str) -> str:
+    return "".join(_TEX.get(character, character) for character in text)
+
+
+def _record_fields(record: Record) -> dict[str, object]:
+    protocol, model, data, environment = record.protocol, record.model, record.data, record.environment
+    shares = record.detection.model_dump()
+    return {
+        "protocol": protocol.name,
+        "protocol_version": protocol.version,
+        "preset": protocol.preset,
+        "protocol_digest": protocol.card_digest,
+        "model": model.name,
+        "kind": model.kind,
+        "model_digest": model.card_digest,
+        "checkpoint_sha256": model.checkpoint_sha256,
+        "data": data.name,
+        "data_digest": data.digest,
+        "height": data.size[0],
+        "width": data.size[1],
+        **{f"outcome_{name}": share for name, share in shares.items()},
+        "latent_seeds": " ".join(map(str, record.seeds)),
+        "anonbench": environment.anonbench,
+        "git_commit": environment.git_commit,
+        "git_dirty": environment.git_dirty,
+        "device": environment.device,
+        "seconds": sum(record.seconds.values()),
+        "peak_memory_mib": record.peak_memory_mib,
+        "command": record.command,
+        "created": record.created,
+    }
+
+
+def _metric_fields(record: Record, row: Row, metric: Metric) -> dict[str, object]:
+    key = row.key
+    low, high = metric.interval or (None, None)
+    return {
+        "key": str(key),
+        "setting": key.setting,
+        "statistic": key.statistic,
+        "extractor": key.extractor,
+        "extractor_digest": record.extractors.get(key.extractor),
+        "value": metric.value,
+        "unit": metric.unit,
+        "direction": metric.direction,
+        "n": metric.n,
+        "interval_low": low,
+        "interval_high": high,
+        "value_per_seed": " ".join(map(repr, metric.seeds)),
+        "chance": metric.chance,
+        "floor": metric.floor,
+        "ceiling": metric.ceiling,
+    }
