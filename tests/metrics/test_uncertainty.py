@@ -1,0 +1,212 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from anonbench.metrics.frechet import frechet_distance_of_features
+from anonbench.metrics.uncertainty import (
+    Interval,
+    bootstrap_mean,
+    bootstrap_over_groups,
+    holm,
+    paired_bootstrap,
+    paired_permutation,
+    seed_spread,
+    subsample_interval,
+    tied,
+    wilson,
+)
+
+p_lists = st.lists(st.floats(0, 1), min_size=1, max_size=12)
+
+
+def test_interval_of_a_mean_is_that_of_normal_theory() -> None:
+    values = np.random.default_rng(0).normal(3, 2, 2000)
+    interval = bootstrap_mean(values)
+    half = 1.96 * values.std() / np.sqrt(len(values))
+    assert interval.low == pytest.approx(values.mean() - half, abs=0.1 * half)
+    assert interval.high == pytest.approx(values.mean() + half, abs=0.1 * half)
+
+
+def test_interval_covers_the_truth_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    covered = [
+        0.0 in bootstrap_mean(rng.normal(size=60), resamples=300, confidence=0.8, seed=i) for i in range(300)
+    ]
+    assert np.mean(covered) == pytest.approx(0.8, abs=0.07)
+
+
+def test_alike_queries_of_one_person_widen_the_interval() -> None:
+    person = np.repeat(np.arange(30), 20)
+    values = np.random.default_rng(0).random(30)[person]
+    by_person, by_query = bootstrap_over_groups(values, person), bootstrap_mean(values)
+    assert (by_person.high - by_person.low) > 3 * (by_query.high - by_query.low)
+
+
+def test_persons_with_more_queries_weigh_more() -> None:
+    values, person = np.array([1.0] * 90 + [0.0] * 10), np.array([1] * 90 + [2] * 10)
+    interval = bootstrap_over_groups(values, person)
+    assert (interval.low, interval.high) == (0.0, 1.0)
+    assert values.mean() in interval
+
+
+def test_unscored_values_are_left_out() -> None:
+    values, person = np.array([0.2, np.nan, 0.4, 0.9, np.nan]), np.array([1, 1, 2, 3, 4])
+    kept = ~np.isnan(values)
+    assert bootstrap_over_groups(values, person) == bootstrap_over_groups(values[kept], person[kept])
+
+
+def test_a_seed_repeats_the_interval_and_names_of_groups_do_not_matter() -> None:
+    values, person = np.random.default_rng(0).random(50), np.repeat(np.arange(10), 5)
+    assert bootstrap_over_groups(values, person, seed=7) == bootstrap_over_groups(values, person, seed=7)
+    assert bootstrap_over_groups(values, person, seed=7) != bootstrap_over_groups(values, person, seed=8)
+    named = np.array([f"person {p}" for p in person])
+    assert bootstrap_over_groups(values, named, seed=7) == bootstrap_over_groups(values, person, seed=7)
+
+
+def test_one_person_has_no_interval_and_no_value_is_an_error() -> None:
+    with pytest.raises(ValueError, match="at least 2 groups"):
+        bootstrap_over_groups([0.1, 0.2], [5, 5])
+    with pytest.raises(ValueError, match="no sample left"):
+        bootstrap_mean([])
+    with pytest.raises(ValueError, match="no sample left"):
+        bootstrap_mean([np.nan, np.nan])
+    with pytest.raises(ValueError, match="hold infinity"):
+        bootstrap_mean([np.inf, 1.0])
+    with pytest.raises(ValueError, match="every value needs a group"):
+        bootstrap_over_groups([0.1, 0.2], [5])
+
+
+def test_pairing_finds_a_small_difference_between_widely_spread_samples() -> None:
+    rng = np.random.default_rng(0)
+    b = rng.normal(0, 10, 200)
+    a = b + rng.normal(0.1, 0.2, 200)
+    assert bootstrap_mean(a).overlaps(bootstrap_mean(b))
+    assert 0.0 not in paired_bootstrap(a, b)
+    assert paired_permutation(a, b) < 0.001
+
+
+def test_the_difference_of_a_model_from_itself_is_nothing() -> None:
+    a = np.random.default_rng(0).random(40)
+    assert paired_bootstrap(a, a) == Interval(0.0, 0.0)
+    assert paired_permutation(a, a) == 1.0
+
+
+def test_permutation_tries_all_sign_flips_of_few_groups() -> None:
+    # All five persons favour a: only the unflipped and the fully flipped of 32 are as extreme.
+    a, b = np.arange(1.0, 11.0), np.zeros(10)
+    assert paired_permutation(a, b, groups=np.repeat(np.arange(5), 2)) == pytest.approx(2 / 32)
+
+
+def test_permutation_agrees_with_the_paired_t_test() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(0.25, 1, 80), rng.normal(0, 1, 80)
+    assert paired_permutation(a, b) == pytest.approx(stats.ttest_rel(a, b).pvalue, abs=0.01)
+
+
+def test_permutation_of_equal_models_is_uniform() -> None:
+    rng = np.random.default_rng(0)
+    p = [paired_permutation(rng.normal(size=30), rng.normal(size=30), resamples=199) for _ in range(200)]
+    assert stats.kstest(p, "uniform").pvalue > 0.01
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_exchanging_the_models_mirrors_the_comparison(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    a, b = rng.random(20), rng.random(20)
+    there, back = paired_bootstrap(a, b, resamples=200), paired_bootstrap(b, a, resamples=200)
+    assert (there.low, there.high) == pytest.approx((-back.high, -back.low))
+    assert paired_permutation(a, b, resamples=200) == pytest.approx(paired_permutation(b, a, resamples=200))
+
+
+def test_a_sample_that_one_model_lacks_counts_in_neither() -> None:
+    a, b = np.array([1.0, 2.0, np.nan, 4.0]), np.array([0.5, np.nan, 3.0, 3.0])
+    assert paired_bootstrap(a, b) == paired_bootstrap(a[[0, 3]], b[[0, 3]])
+
+
+def test_values_that_are_no_pairs_are_refused() -> None:
+    with pytest.raises(ValueError, match="pairs need one value per sample"):
+        paired_permutation([1.0, 2.0], [1.0])
+
+
+@pytest.mark.parametrize("fraction", [0.25, 0.5, 0.8])
+def test_subsampling_gives_the_interval_of_a_mean_at_every_fraction(fraction: float) -> None:
+    values = np.random.default_rng(0).normal(size=400)
+    interval = subsample_interval(lambda i: float(values[i].mean()), 400, fraction=fraction, resamples=2000)
+    half = 1.96 * values.std() / np.sqrt(400)
+    assert interval.high - interval.low == pytest.approx(2 * half, rel=0.1)
+    assert values.mean() in interval
+
+
+def test_subsampling_centres_a_frechet_distance_at_its_own_n_where_a_bootstrap_drifts_off() -> None:
+    rng = np.random.default_rng(0)
+    real, fake = rng.normal(size=(200, 40)), rng.normal(size=(200, 40))
+
+    def distance(index: np.ndarray) -> float:
+        return frechet_distance_of_features(real=real[index], fake=fake[index])
+
+    value = distance(np.arange(200))
+    assert value in subsample_interval(distance, 200, resamples=40)
+    with_duplicates = [distance(rng.integers(0, 200, 200)) for _ in range(40)]
+    assert min(with_duplicates) > value
+
+
+def test_subsampling_repeats_with_its_seed_and_refuses_a_fraction_that_leaves_nothing() -> None:
+    values = np.random.default_rng(0).normal(size=50)
+    first, again = (subsample_interval(lambda i: float(values[i].mean()), 50, seed=3) for _ in range(2))
+    assert first == again
+    for fraction in (1.0, 0.01):
+        with pytest.raises(ValueError, match="subsamples must hold 2 to n - 1 of n=50"):
+            subsample_interval(lambda i: 0.0, 50, fraction=fraction)
+
+
+def test_holm_by_hand() -> None:
+    np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
+
+
+@given(p_lists)
+def test_holm_keeps_the_order_and_only_raises(p: list[float]) -> None:
+    adjusted = holm(p)
+    assert (adjusted >= np.array(p)).all()
+    assert (adjusted <= 1).all()
+    assert (adjusted <= np.minimum(1.0, len(p) * np.array(p)) + 1e-12).all()
+    order = np.argsort(p, kind="stable")
+    assert (np.diff(adjusted[order]) >= 0).all()
+
+
+@pytest.mark.parametrize("bad", [[], [-0.1], [1.1], [math.nan]])
+def test_holm_refuses_what_is_no_p_value(bad: list[float]) -> None:
+    with pytest.raises(ValueError, match="list of p values"):
+        holm(bad)
+
+
+def test_wilson_agrees_with_its_closed_form_and_stays_in_range() -> None:
+    k, n, z = 724, 1000, stats.norm.ppf(0.975)
+    centre, half = k / n + z**2 / (2 * n), z * np.sqrt(k / n * (1 - k / n) / n + z**2 / (4 * n**2))
+    interval = wilson(k, n)
+    assert interval.low == pytest.approx((centre - half) / (1 + z**2 / n))
+    assert interval.high == pytest.approx((centre + half) / (1 + z**2 / n))
+    assert wilson(0, 5).low == 0.0
+    assert 0 < wilson(0, 5).high < 1
+    for successes, total in [(0, 0), (6, 5), (-1, 5)]:
+        with pytest.raises(ValueError, match=r"no interval|successes must be"):
+            wilson(successes, total)
+
+
+def test_seed_spread_reports_mean_deviation_and_range() -> None:
+    spread = seed_spread([1.0, 2.0, 6.0])
+    assert (spread.mean, spread.low, spread.high) == (3.0, 1.0, 6.0)
+    assert spread.deviation == pytest.approx(np.std([1, 2, 6], ddof=1))
+    assert math.isnan(seed_spread([1.0]).deviation)
+    for bad in ([], [math.nan]):
+        with pytest.raises(ValueError, match="finite values"):
+            seed_spread(bad)
+
+
+def test_differences_inside_the_seed_spread_are_ties() -> None:
+    assert tied([0.2274, 0.2280], [0.2273, 0.2275])
+    assert not tied([0.32, 0.35], [0.04, 0.05])
