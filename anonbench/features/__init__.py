@@ -1,0 +1,1 @@
+"""Feature extractors and the store of what they computed."""
