@@ -15,7 +15,7 @@ from anonbench.errors import DataError
 
 
 class FolderOptions(Strict):
-    """path: the folder, relative to the card's; sha256: digest over names and contents, filled in if absent."""
+    """path: the folder, relative to the card's; sha256: over names and contents, filled in if absent."""
 
     path: str
     sha256: str | None = None

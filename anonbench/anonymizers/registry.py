@@ -38,7 +38,7 @@ KINDS: dict[str, Callable[[ModelCard, Path], Anonymizer]] = {
 def load_anonymizer(name: str) -> Anonymizer:
     """The anonymizer that `name` stands for.
 
-    name: a packaged card ("baseline"), a card file ("path/to/card.yaml"), "folder=PATH" with anonymized images,
+    name: a packaged card ("baseline"), a card file ("path/card.yaml"), "folder=PATH" with anonymized images,
     or the name of a third-party entry point. Raises UsageError listing the names, CardError or DataError.
     """
     if name.startswith("folder="):
