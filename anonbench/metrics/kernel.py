@@ -29,10 +29,10 @@ def kernel_distance(*, real: ArrayLike, fake: ArrayLike) -> float:
     """
     real, fake = feature_pair(real, fake, at_least=2)
     n, m = len(real), len(fake)
-    within_real = (_kernel_sum(real, real) - _kernel_diagonal_sum(real)) / (n * (n - 1))
-    within_fake = (_kernel_sum(fake, fake) - _kernel_diagonal_sum(fake)) / (m * (m - 1))
-    across = _kernel_sum(real, fake) / (n * m)
-    return float(within_real + within_fake - 2.0 * across)
+    within_real = _sum_within(real) / (n * (n - 1))
+    within_fake = _sum_within(fake) / (m * (m - 1))
+    across = _sum_across(real, fake) / (n * m)
+    return within_real + within_fake - 2.0 * across
 
 
 def kernel_distance_over_subsets(
@@ -56,11 +56,22 @@ def kernel_distance_over_subsets(
     return SubsetKernelDistance(float(values.mean()), float(values.std()))
 
 
-def _kernel_sum(a: Matrix, b: Matrix) -> float:
-    """Sum of the kernel over all pairs of rows."""
+def _sum_across(a: Matrix, b: Matrix) -> float:
+    """Sum of the kernel over all pairs of a row of `a` and a row of `b`."""
     chunks = (a[start : start + _CHUNK_ROWS] for start in range(0, len(a), _CHUNK_ROWS))
-    return float(sum(np.sum((chunk @ b.T / b.shape[1] + 1.0) ** 3) for chunk in chunks))
+    return float(sum(_kernel(chunk, b).sum() for chunk in chunks))
 
 
-def _kernel_diagonal_sum(a: Matrix) -> float:
-    return float(np.sum((np.einsum("nd,nd->n", a, a) / a.shape[1] + 1.0) ** 3))
+def _sum_within(a: Matrix) -> float:
+    """Sum of the kernel over all ordered pairs of two different rows."""
+    total = 0.0
+    for start in range(0, len(a), _CHUNK_ROWS):
+        chunk, rest = a[start : start + _CHUNK_ROWS], a[start + _CHUNK_ROWS :]
+        among = _kernel(chunk, chunk)
+        total += among.sum() - np.trace(among) + 2.0 * _kernel(chunk, rest).sum()
+    return float(total)
+
+
+def _kernel(a: Matrix, b: Matrix) -> Matrix:
+    linear = a @ b.T / a.shape[1] + 1.0
+    return np.asarray(linear * linear * linear)
