@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import Literal
 
 from anonbench.errors import UsageError
-from anonbench.records import Metric, Record
+from anonbench.records import Direction, Metric, Record
 from anonbench.reporting.labels import ARROWS, HEADLINES, MetricKey, decimals
 
 REFERENCE_KIND = "original"
@@ -50,7 +50,12 @@ class Row:
     @property
     def arrow(self) -> str:
         """An arrow that points to better, or nothing."""
-        return ARROWS[next(iter(self.metrics.values())).direction]
+        return ARROWS[self.direction]
+
+    @property
+    def direction(self) -> Direction:
+        """Which way is better."""
+        return next(iter(self.metrics.values())).direction
 
     @property
     def unit(self) -> str:

@@ -46,10 +46,12 @@ STATISTICS = {
     "diversity": "Diversity: perceptual distance between two latents",
     "surface_same": "Surface distance, same latent",
     "surface_different": "Surface distance, different latents",
+    "surface_latent": "Surface distance, one crop, two latents",
     "surface_ratio": "Surface distance, same / different latent",
     "surface_auc": "Surface distance, AUC same against different latent",
     "perceptual_same": "Perceptual distance, same latent",
     "perceptual_different": "Perceptual distance, different latents",
+    "perceptual_latent": "Perceptual distance, one crop, two latents",
     "perceptual_ratio": "Perceptual distance, same / different latent",
     "perceptual_auc": "Perceptual distance, AUC same against different latent",
     "reid_similarity": "Re-ID similarity, same latent",
@@ -78,7 +80,7 @@ HEADLINES = {
     "pose_swap.surface_ratio": "Pose swap: surface distance, same / different latent",
     "background_swap.surface_ratio": "Background swap: surface distance, same / different latent",
 }
-"""The measures that answer the main questions, under the question's name, in the order of the headline table."""
+"""The measures that answer the main questions, named after the question, in the headline table's order."""
 
 GLOSSARY = {
     "reid.same_latent.map": (

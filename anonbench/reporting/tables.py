@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 LEGEND = (
     "Values with 95 % intervals; the arrow points to better. Bold: beats every other anonymizer by more than"
-    " the seed spread (the larger of two models' ranges over latent seeds). Tie: the seed spread does not tell"
-    " it from the best. Untouched images are shown, not ranked. n: samples behind a value; chance: a random"
-    " ranking; floor: real against real; ceiling: untouched images."
+    " the seed spread (the larger of two models' ranges over latent seeds). Tie: the seed spread does not"
+    " tell it from the best. Untouched images are shown, not ranked. n: samples behind a value; chance: a"
+    " random ranking; floor: real against real; ceiling: untouched images."
 )
 
 
