@@ -1,0 +1,111 @@
+"""PersonCrops -> the tensors that the networks see."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from anonbench import template
+from anonbench.crops import KEYPOINTS, PersonCrops
+
+_MIRRORED_KEYPOINTS = [
+    KEYPOINTS.index(
+        name.replace("left_", "right_") if name.startswith("left_") else name.replace("right_", "left_")
+    )
+    for name in KEYPOINTS
+]
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """A batch as float32 tensors, images in [-1, 1], masks in {0, 1}.
+
+    image: (B, 3, H, W); person_mask: (B, 1, H, W); embedding: (B, 16, H, W), zero where there is no
+    surface; surface_mask: (B, 1, H, W).
+    """
+
+    image: Tensor
+    person_mask: Tensor
+    embedding: Tensor
+    surface_mask: Tensor
+
+    @property
+    def background(self) -> Tensor:
+        """B = I * (1 - M), (B, 3, H, W)."""
+        return self.image * (1 - self.person_mask)
+
+    def composite(self, generated: Tensor) -> Tensor:
+        """`generated` (B, 3, H, W) inside the person mask, the image outside."""
+        return torch.where(self.person_mask > 0, generated, self.image)
+
+
+def conditions_of(crops: PersonCrops) -> Conditions:
+    """The crops as network inputs.
+
+    The surface is cut to the person mask: what is outside is not painted, and a surface map that reaches
+    beyond the mask would show pose where the image itself is visible.
+    """
+    surface_mask = crops.surface_mask & crops.person_mask
+    surface = torch.where(surface_mask[:, 0], crops.surface, -1)
+    return Conditions(
+        image=crops.image.float() / 127.5 - 1,
+        person_mask=crops.person_mask.float(),
+        embedding=template.surface_embedding(surface),
+        surface_mask=surface_mask.float(),
+    )
+
+
+def generator_input(conditions: Conditions) -> Tensor:
+    """Background, person mask, surface embedding, surface mask: (B, 21, H, W), channels last (thesis 4.4)."""
+    return _stack(
+        conditions.background, conditions.person_mask, conditions.embedding, conditions.surface_mask
+    )
+
+
+def mapper_input(conditions: Conditions) -> Tensor:
+    """The person's pixels I * M with mask and surface: (B, 21, H, W), channels last (thesis 4.7)."""
+    person = conditions.image * conditions.person_mask
+    return _stack(person, conditions.person_mask, conditions.embedding, conditions.surface_mask)
+
+
+def discriminator_condition(
+    conditions: Conditions, kind: Literal["person_mask", "surface_mask"], generator: torch.Generator
+) -> Tensor:
+    """What the discriminator sees beside the image: (B, 4, H, W).
+
+    `person_mask`: the background with a hole, and M (Equation 4.1). `surface_mask`: the background with the
+    hole filled with uniform noise, and the surface mask, which hide the outline of clothes and hair (4.10).
+    Real and generated images of a step must be judged under the same draw of the noise.
+    """
+    if kind == "person_mask":
+        return torch.cat([conditions.background, conditions.person_mask], dim=1)
+    noise = torch.rand(conditions.image.shape, generator=generator).to(conditions.image.device) * 2 - 1
+    filled = torch.where(conditions.person_mask > 0, noise, conditions.image)
+    return torch.cat([filled, conditions.surface_mask], dim=1)
+
+
+def flip(crops: PersonCrops, which: Tensor) -> PersonCrops:
+    """The crops with those of `which`, bool (B,), mirrored left to right.
+
+    A mirrored left hand is a right hand: vertices and keypoints swap sides with the pixels.
+    """
+    keypoints = crops.keypoints[:, _MIRRORED_KEYPOINTS].clone()
+    known = keypoints.any(dim=2)
+    keypoints[..., 0] = torch.where(known, crops.size[1] - keypoints[..., 0], 0.0)
+    return replace(
+        crops,
+        image=_choose(which, crops.image.flip(3), crops.image),
+        person_mask=_choose(which, crops.person_mask.flip(3), crops.person_mask),
+        surface=_choose(which, template.mirror(crops.surface.flip(2)), crops.surface),
+        keypoints=_choose(which, keypoints, crops.keypoints),
+    )
+
+
+def _choose(which: Tensor, yes: Tensor, no: Tensor) -> Tensor:
+    """Samples of `yes` where `which` (B,) is true, else of `no`."""
+    return torch.where(which.view(-1, *[1] * (yes.dim() - 1)), yes, no)
+
+
+def _stack(*maps: Tensor) -> Tensor:
+    return torch.cat(maps, dim=1).contiguous(memory_format=torch.channels_last)

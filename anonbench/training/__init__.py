@@ -1,0 +1,1 @@
+"""Training of the generators (thesis 4.5-4.8, 5.2)."""
