@@ -81,6 +81,7 @@ class ProtocolCard(Strict):
     description: str
     reference: str = Field(description="the paper or thesis section that the protocol follows")
     split: str = Field(description="split of the synthetic data that it samples")
+    extractor_kind: Literal["distribution", "perceptual", "reid"] = Field(description="what it measures with")
     presets: dict[Literal["smoke", "demo", "paper"], Preset]
 
 

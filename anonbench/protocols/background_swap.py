@@ -20,8 +20,8 @@ from anonbench.protocols.swaps import (
 def measure(context: Context) -> Measurement:
     """Perceptual distances inside the mask with every extractor, and surface distances over the template."""
     pairs = swap_pairs(context.crops.samples, "background")
-    distances = [("perceptual", e.name, perceptual_distances_inside(context.crops, e), "distance")
-                 for e in context.perceptual_extractors()]  # fmt: skip
+    distances = [("perceptual", e.key, perceptual_distances_inside(context.crops, e), "distance")
+                 for e in context.perceptual]  # fmt: skip
     distances.append(("surface", "template", surface_distances(context.crops), "colour distance"))
     metrics, samples = {}, []
     for name, extractor, distance, unit in distances:

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from anonbench.errors import DataError
-from anonbench.features.base import FeatureExtractor
+from anonbench.features.base import Extractor
 from anonbench.latents import sample_tokens
 from anonbench.metrics.frechet import frechet_at_infinity, frechet_distance_of_features
 from anonbench.metrics.kernel import kernel_distance
@@ -36,7 +36,7 @@ def measure(context: Context) -> Measurement:
             f"{context.crops.dataset.name} has {len(context.crops)}"
         )
     metrics: dict[str, Metric] = {}
-    for extractor in context.feature_extractors("distribution"):
+    for extractor in context.of_kind("distribution"):
         real = features_of(context.generation.original(), extractor)
         fakes = [_fake(context, seed, extractor) for seed in context.seeds]
         for statistic, metric in _statistics(real, fakes).items():
@@ -49,7 +49,7 @@ def random_sampling(context: Context, seed: int) -> Sampling:
     return Sampling("random", seed, tuple(sample_tokens(context.crops.samples["key"].tolist())))
 
 
-def _fake(context: Context, seed: int, extractor: FeatureExtractor) -> Features:
+def _fake(context: Context, seed: int, extractor: Extractor) -> Features:
     return features_of(context.generation.anonymized(random_sampling(context, seed)), extractor)
 
 

@@ -1,17 +1,18 @@
 """Pass one: anonymized images, stored once under a content key."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anonbench.anonymizers.base import Anonymizer
+from anonbench.anonymizers.base import Anonymizer, Reconstructing
 from anonbench.crops import PersonCrops
-from anonbench.features.store import digest_of, images_store
+from anonbench.features.store import KeyPart, image_store
 from anonbench.latents import latents_for
 from anonbench.protocols.crops import BATCH, CropSource
 from anonbench.protocols.progress import track
@@ -36,9 +37,9 @@ class Sampling:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Images of a run in sample order. `key` names their content; the array may be a memory map."""
+    """Images of a run in sample order. `key` holds everything that decides them."""
 
-    key: str
+    key: tuple[KeyPart, ...]
     images: Images
     """uint8 (N, 3, H, W)"""
 
@@ -54,10 +55,9 @@ class ImageSet:
 class Generation:
     """Anonymizes the crops of one source with one model; equal requests are made once and then read."""
 
-    def __init__(self, model: Anonymizer, crops: CropSource, model_digest: str) -> None:
+    def __init__(self, model: Anonymizer, crops: CropSource) -> None:
         self.model = model
         self.crops = crops
-        self.model_digest = model_digest
 
     @property
     def has_latents(self) -> bool:
@@ -66,15 +66,18 @@ class Generation:
 
     def original(self) -> ImageSet:
         """The untouched images."""
-        key = digest_of("images", self.crops.dataset.digest, "original")
-        return ImageSet(key, images_store().get_or_compute(key, self._original_images))
+        key = ("original", self.crops.dataset.digest)
+        return ImageSet(key, image_store().get_or_compute(key, self._original_images))
 
     def anonymized(self, sampling: Sampling) -> ImageSet:
         """Every sample anonymized with its latent."""
         if not self.has_latents:
             sampling = Sampling(name="deterministic")
-        key = digest_of("images", self.crops.digest, self.model_digest, self._identify(sampling))
-        return ImageSet(key, images_store().get_or_compute(key, lambda: self._anonymize_all(sampling)))
+        key = (
+            "anonymized", self.crops.digest, self.model.card.digest,
+            sampling.source, sampling.seed, sampling.truncation, _digest(sampling.tokens),
+        )  # fmt: skip
+        return ImageSet(key, image_store().get_or_compute(key, lambda: self._anonymize_all(sampling)))
 
     def anonymized_subset(self, indices: Sequence[int], sampling: Sampling) -> Images:
         """A few samples anonymized, not stored: for galleries. `sampling.tokens` has one token per index."""
@@ -97,18 +100,12 @@ class Generation:
     def _anonymize(self, crops: PersonCrops, sampling: Sampling) -> Tensor:
         if not self.has_latents:
             return self.model.anonymize(crops)
-        if sampling.source == "mapper":
+        if sampling.source == "mapper" and isinstance(self.model, Reconstructing):
             latents = self.model.encode(crops)
         else:
             latents = latents_for(sampling.seed, sampling.tokens, self.model.card.latent_dim or 0)
         return self.model.anonymize(crops, latents, sampling.truncation)
 
-    @staticmethod
-    def _identify(sampling: Sampling) -> dict[str, Any]:
-        """What of a sampling decides the pixels: its name does not."""
-        return {
-            "seed": sampling.seed,
-            "tokens": digest_of(*sampling.tokens),
-            "truncation": sampling.truncation,
-            "source": sampling.source,
-        }
+
+def _digest(tokens: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(tokens).encode()).hexdigest()

@@ -30,10 +30,10 @@ def measure(context: Context) -> Measurement:
     """Every distance that the model allows with every perceptual extractor."""
     metrics: dict[str, Metric] = {}
     samples: list[pd.DataFrame] = []
-    for extractor in context.perceptual_extractors():
+    for extractor in context.perceptual:
         for statistic, direction, per_seed in _distances(context, extractor):
             for suffix, column in (("", 0), ("_masked", 1)):
-                key = f"lpips.{statistic}{suffix}.{extractor.name}"
+                key = f"lpips.{statistic}{suffix}.{extractor.key}"
                 values = [distances[:, column] for distances in per_seed]
                 metrics[key] = mean_metric(values, "distance", direction, context.preset.resamples)
                 samples.append(long_form(context.crops.samples["key"].tolist(), key, values))

@@ -6,7 +6,7 @@ by re-ID features.
 
 import pandas as pd
 
-from anonbench.features.base import FeatureExtractor
+from anonbench.features.base import Extractor
 from anonbench.metrics.similarity import cosine_similarity
 from anonbench.protocols.generation import ImageSet
 from anonbench.protocols.scoring import Context, Floats, Measurement, features_of, mean_metric
@@ -34,7 +34,7 @@ def measure(context: Context) -> Measurement:
         for name, metric in statistics(found, pairs, "surface", "colour distance", resamples).items()
     }
     samples = [long_form_pairs(context, pairs, "pose_swap.surface.template", found)]
-    for extractor in context.feature_extractors("reid"):
+    for extractor in context.of_kind("reid"):
         found = [pair_distances(context, pairs, seed, _cosine(extractor)) for seed in context.seeds]
         for name, metric in statistics(found, pairs, "reid", "cosine distance", resamples).items():
             metrics[f"pose_swap.{name}.{extractor.name}"] = metric
@@ -46,7 +46,7 @@ def measure(context: Context) -> Measurement:
     return Measurement(metrics, pd.concat(samples, ignore_index=True), swap_strips(context, "pose"))
 
 
-def _cosine(extractor: FeatureExtractor) -> Distance:
+def _cosine(extractor: Extractor) -> Distance:
     import torch
 
     def distance(a: ImageSet, i: Integers, b: ImageSet, j: Integers) -> Floats:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from anonbench.crops import Outcome
 from anonbench.errors import DataError
-from anonbench.features.base import FeatureExtractor
+from anonbench.features.base import Extractor
 from anonbench.latents import person_tokens, sample_tokens
 from anonbench.metrics.ranking import (
     DISTRACTOR_ID,
@@ -77,7 +77,7 @@ def measure(context: Context) -> Measurement:
     labels = Labels.of(context.crops.samples)
     metrics: dict[str, Metric] = {}
     samples: list[pd.DataFrame] = []
-    for extractor in context.feature_extractors("reid"):
+    for extractor in context.of_kind("reid"):
         for setting, results in _settings(context, labels, extractor).items():
             metrics |= _summarize(setting, results, extractor.name, context.preset.resamples)
             keys = context.crops.samples["key"].to_numpy()[labels.query]
@@ -102,7 +102,7 @@ def assigned_identities(samples: pd.DataFrame, seed: int) -> Integers:
 
 
 def _settings(
-    context: Context, labels: Labels, extractor: FeatureExtractor
+    context: Context, labels: Labels, extractor: Extractor
 ) -> dict[str, list[RankingResult]]:
     """For each setting the rankings of each seed. A key `a.b` means statistic prefix b of setting a."""
     original = _features(context.generation.original(), extractor)
@@ -150,7 +150,7 @@ def _mixed_outcomes(context: Context, labels: Labels) -> dict[str, Labels]:
     return {name: part for name, part in parts.items() if len(part.query) and len(part.gallery)}
 
 
-def _features(images: ImageSet, extractor: FeatureExtractor) -> NDArray[np.float32]:
+def _features(images: ImageSet, extractor: Extractor) -> NDArray[np.float32]:
     return features_of(images, extractor)
 
 

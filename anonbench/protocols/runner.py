@@ -1,5 +1,7 @@
 """Run a protocol for a model on data, once: an equal request finds the stored record."""
 
+import hashlib
+import json
 import shutil
 import time
 from dataclasses import dataclass
@@ -9,15 +11,15 @@ from pathlib import Path
 import pandas as pd
 
 import anonbench
-from anonbench.anonymizers.base import Anonymizer
+from anonbench.anonymizers.base import Anonymizer, CheckedAnonymizer
 from anonbench.anonymizers.registry import load_anonymizer
 from anonbench.cache import cache_dir, write_atomic
 from anonbench.cards import Preset, ProtocolCard
 from anonbench.datasets.base import CropDataset
 from anonbench.detection.surface_head import detector_digest
 from anonbench.errors import UsageError
-from anonbench.features.extractors import extractor_digest, load_extractor
-from anonbench.features.store import digest_of
+from anonbench.features.base import Extractor, PerceptualExtractor
+from anonbench.features.extractors import EXTRACTORS, extractor_names, load_extractor, load_perceptual
 from anonbench.protocols.crops import CropSource
 from anonbench.protocols.data import open_data
 from anonbench.protocols.environment import environment, peak_memory_mib
@@ -56,27 +58,36 @@ class Plan:
     preset: Preset
     model: Anonymizer
     dataset: CropDataset
-    extractors: dict[str, str]
-    key: str
+    extractors: tuple[Extractor, ...]
+    perceptual: tuple[PerceptualExtractor, ...]
+
+    @property
+    def extractor_digests(self) -> dict[str, str]:
+        """Name -> digest of everything that measures."""
+        return {e.name: e.digest for e in (*self.extractors, *self.perceptual)}
 
     @property
     def folder(self) -> Path:
-        """Where the record lies or will lie."""
-        return cache_dir() / "records" / self.key
+        """Where the record lies or will lie: named by everything that decides its numbers."""
+        decides = [
+            anonbench.__version__, self.card.digest, self.preset.digest, self.model.card.digest,
+            self.dataset.digest, detector_digest(), sorted(self.extractor_digests.items()),
+        ]  # fmt: skip
+        return cache_dir() / "records" / hashlib.sha256(json.dumps(decides).encode()).hexdigest()
 
 
 def resolve(request: Request) -> Plan:
     """Check everything that can be checked before anything is computed."""
     card = protocol_card(request.protocol)
     preset = _preset(card, request)
-    extractors = {name: extractor_digest(name) for name in preset.extractors}
+    perceptual = card.extractor_kind == "perceptual"
+    features = () if perceptual else tuple(load_extractor(name) for name in preset.extractors)
+    distances = tuple(load_perceptual(name) for name in preset.extractors) if perceptual else ()
     model = load_anonymizer(request.model)
     dataset = open_data(request.data, card.split, preset)
-    key = digest_of(
-        anonbench.__version__, card.digest, preset.digest, model.digest, dataset.digest,
-        detector_digest(), sorted(extractors.items()),
-    )  # fmt: skip
-    return Plan(request, card, preset, model, dataset, extractors, key)
+    if isinstance(model, CheckedAnonymizer):
+        model.check(dataset.samples["key"].tolist())
+    return Plan(request, card, preset, model, dataset, features, distances)
 
 
 def run(request: Request) -> tuple[Record, Path]:
@@ -107,19 +118,30 @@ def export(record: Record, folder: Path, out: Path) -> Path:
 
 
 def _preset(card: ProtocolCard, request: Request) -> Preset:
-    if request.preset not in card.presets:
-        raise UsageError(f"{card.name} has no preset '{request.preset}'; there are: {', '.join(card.presets)}")
-    preset = {name: p for name, p in card.presets.items()}[request.preset]  # type: ignore[index]
-    changes = {"seeds": request.seeds, "extractors": request.extractors}
-    return preset.model_copy(update={key: value for key, value in changes.items() if value})
+    """The preset with the user's seeds and extractors in place of its own."""
+    presets: dict[str, Preset] = {**card.presets}
+    if request.preset not in presets:
+        raise UsageError(f"{card.name} has no preset '{request.preset}'; there are: {', '.join(presets)}")
+    changes = {"seeds": request.seeds, "extractors": _fitting(card, request.extractors)}
+    return presets[request.preset].model_copy(update={k: v for k, v in changes.items() if v})
+
+
+def _fitting(card: ProtocolCard, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Of the extractors that the user named, those that this protocol can use."""
+    for name in names:
+        if name not in EXTRACTORS:
+            raise UsageError(f"no extractor '{name}'; there are: {', '.join(EXTRACTORS)}")
+    fitting = tuple(name for name in names if EXTRACTORS[name].kind == card.extractor_kind)
+    if names and not fitting:
+        valid = ", ".join(extractor_names(card.extractor_kind))
+        raise UsageError(f"{card.name} measures with {card.extractor_kind} extractors: {valid}")
+    return fitting
 
 
 def _measure(plan: Plan) -> None:
     started = time.perf_counter()
     crops = CropSource(plan.dataset)
-    generation = Generation(plan.model, crops, plan.model.digest)
-    extractors = tuple(load_extractor(name) for name in plan.extractors)
-    context = Context(generation, plan.preset, extractors)
+    context = Context(Generation(plan.model, crops), plan.preset, plan.extractors, plan.perceptual)
     crops.shares()  # renders and detects, so that the time of the two stages is told apart
     prepared = time.perf_counter()
     found = measure_function(plan.card.name)(context)
@@ -145,7 +167,7 @@ def _store(plan: Plan, context: Context, found: Measurement, seconds: dict[str, 
         model=_model_run(plan.model),
         data=_data_run(plan.dataset),
         seeds=tuple(context.seeds),
-        extractors=plan.extractors,
+        extractors=plan.extractor_digests,
         metrics=found.metrics,
         detection=context.crops.shares(),
         samples=SAMPLES if len(found.samples) else None,

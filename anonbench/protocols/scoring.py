@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from anonbench.cards import Preset
-from anonbench.features.base import Extractor, FeatureExtractor, PerceptualExtractor
-from anonbench.features.store import digest_of, features_store
+from anonbench.features.base import Extractor, Kind, PerceptualExtractor
+from anonbench.features.store import feature_store
 from anonbench.metrics.similarity import pair_distance
 from anonbench.metrics.uncertainty import bootstrap_mean
 from anonbench.protocols.crops import CropSource
@@ -27,7 +27,8 @@ class Context:
 
     generation: Generation
     preset: Preset
-    extractors: tuple[Extractor, ...]
+    extractors: tuple[Extractor, ...] = ()
+    perceptual: tuple[PerceptualExtractor, ...] = ()
 
     @property
     def crops(self) -> CropSource:
@@ -39,13 +40,9 @@ class Context:
         """Latent seeds; one is enough for a model that has no latents."""
         return range(self.preset.seeds if self.generation.has_latents else 1)
 
-    def feature_extractors(self, kind: str) -> list[FeatureExtractor]:
-        """The extractors of one kind ("distribution", "reid")."""
-        return [e for e in self.extractors if isinstance(e, FeatureExtractor) and e.kind == kind]
-
-    def perceptual_extractors(self) -> list[PerceptualExtractor]:
-        """The extractors that compare two images."""
-        return [e for e in self.extractors if isinstance(e, PerceptualExtractor)]
+    def of_kind(self, kind: Kind) -> list[Extractor]:
+        """The feature extractors of one kind ("distribution", "reid")."""
+        return [extractor for extractor in self.extractors if extractor.kind == kind]
 
 
 @dataclass(frozen=True)
@@ -62,16 +59,16 @@ class Measurement:
     strips: dict[str, Images] = field(default_factory=dict)
 
 
-def features_of(images: ImageSet, extractor: FeatureExtractor) -> NDArray[np.float32]:
+def features_of(images: ImageSet, extractor: Extractor) -> NDArray[np.float32]:
     """float32 (N, D) features of an image set, computed once."""
-    key = digest_of("features", images.key, extractor.digest)
+    key = (*images.key, extractor.digest)
 
     def compute() -> NDArray[np.float32]:
         batches = images.batches()
         bar = track(batches, f"{extractor.name}: features", len(batches))
         return np.concatenate([extractor.features(batch).numpy() for batch in bar])
 
-    return np.asarray(features_store().get_or_compute(key, compute))
+    return np.asarray(feature_store().get_or_compute(key, compute))
 
 
 def perceptual_distances(
@@ -82,7 +79,7 @@ def perceptual_distances(
     The thesis and DeepPrivacy2 average over the whole crop; that copies the background into the value, so
     it shrinks with the mask. A crop without a mask has nan in the second column.
     """
-    key = digest_of("distances", a.key, b.key, crops.digest, extractor.digest)
+    key = (*a.key, *b.key, crops.digest, extractor.digest)
 
     def compute() -> Floats:
         pairs = zip(a.batches(), b.batches(), crops.batches(), strict=True)
@@ -91,7 +88,7 @@ def perceptual_distances(
         whole, inside = (torch.cat([getattr(p, area) for p in parts]) for area in ("whole", "inside"))
         return torch.stack([whole, inside], dim=1).numpy()
 
-    return np.asarray(features_store().get_or_compute(key, compute))
+    return np.asarray(feature_store().get_or_compute(key, compute))
 
 
 def mean_metric(

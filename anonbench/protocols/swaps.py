@@ -23,6 +23,7 @@ from anonbench.metrics.similarity import pair_distance
 from anonbench.metrics.surface import separation, surface_distance, vertex_colours
 from anonbench.metrics.uncertainty import bootstrap_over_groups
 from anonbench.features.base import PerceptualExtractor
+from anonbench.features.store import KeyPart
 from anonbench.protocols.crops import BATCH, CropSource
 from anonbench.protocols.generation import ImageSet, Sampling
 from anonbench.protocols.scoring import Context, Floats
@@ -144,7 +145,7 @@ def statistics(
 def surface_distances(crops: CropSource) -> Distance:
     """Distance of colours pooled over template patches, over the patches that both images show."""
     cells = patches(PATCHES)
-    pooled: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+    pooled: dict[tuple[KeyPart, ...], tuple[torch.Tensor, torch.Tensor]] = {}
 
     def colours(images: ImageSet) -> tuple[torch.Tensor, torch.Tensor]:
         if images.key not in pooled:

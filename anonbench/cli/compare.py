@@ -1,0 +1,59 @@
+"""`anonbench compare`: models side by side."""
+
+import contextlib
+import sys
+from pathlib import Path
+
+import click
+
+from anonbench.cli import options
+from anonbench.errors import UsageError
+
+FACTORIAL = ("pose_swap", "background_swap")
+
+
+@click.command("compare")
+@click.argument("models", nargs=-1, required=True, metavar="MODEL MODEL...")
+@click.option("--protocol", "-p", "protocols", multiple=True, metavar="NAME", help="Default: all that fit the data.")
+@options.data
+@options.preset
+@options.seeds
+@options.extractor
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), default="anonbench-report", show_default=True,
+    help="Folder for records, tables, plots, galleries and report.html.",
+)  # fmt: skip
+def command(
+    models: tuple[str, ...],
+    protocols: tuple[str, ...],
+    data: str,
+    preset: str,
+    seeds: int | None,
+    extractors: tuple[str, ...],
+    out: Path,
+) -> None:
+    """Compare models: run what is missing, then write tables, plots, galleries and a report.
+
+    \b
+    anonbench compare baseline final
+    anonbench compare baseline final original gaussian_blur --preset smoke --out report
+    anonbench compare baseline final --data market1501=PATH
+    """
+    if len(set(models)) != len(models):
+        raise UsageError(f"compare names a model twice: {' '.join(models)}")
+    from anonbench.protocols.registry import protocol_names
+    from anonbench.protocols.runner import Request, export, resolve, run
+    from anonbench.reporting.report import write_report
+
+    chosen = protocols or [n for n in protocol_names() if data == "synthetic" or n not in FACTORIAL]
+    line = options.command_line()
+    requests = [Request(p, m, data, preset, seeds, extractors, line) for p in chosen for m in models]
+    with contextlib.redirect_stdout(sys.stderr):
+        for request in requests:
+            resolve(request)
+        found = [run(request) for request in requests]
+        for record, folder in found:
+            export(record, folder, out / "records")
+        write_report(out / "records", out)
+    options.print_tables([record for record, _ in found])
+    click.echo(f"report: {out / 'report.html'}", err=True)

@@ -1,0 +1,19 @@
+"""`anonbench models`: the anonymizers that can be run by name."""
+
+import click
+
+
+@click.command("models")
+def command() -> None:
+    """List the anonymizers."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from anonbench.anonymizers.registry import available_models
+
+    table = Table("name", "kind", "latent", "reconstructs", "description", box=None, header_style="bold")
+    for card in available_models():
+        latent = f"{card.latent_dim}-d" if card.latent_dim else "-"
+        table.add_row(card.name, card.kind, latent, "yes" if card.can_reconstruct else "-", card.description)
+    table.add_row("folder=PATH", "folder", "-", "-", "already anonymized images, matched by relative path")
+    Console().print(table)

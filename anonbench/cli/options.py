@@ -1,0 +1,45 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from anonbench.records import Record
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+data: Decorator = click.option(
+    "--data", default="synthetic", show_default=True, metavar="NAME|NAME=PATH",
+    help="synthetic, market1501=PATH or folder=PATH.",
+)  # fmt: skip
+preset: Decorator = click.option(
+    "--preset", type=click.Choice(["smoke", "demo", "paper"]), default="demo", show_default=True,
+    help="Size of the run.",
+)  # fmt: skip
+seeds: Decorator = click.option(
+    "--seeds", type=click.IntRange(min=1), help="Independent latent seeds; default: the preset's."
+)
+extractor: Decorator = click.option(
+    "--extractor", "extractors", multiple=True, metavar="NAME",
+    help="Feature extractor instead of the preset's; may be repeated.",
+)  # fmt: skip
+
+
+def command_line() -> str:
+    """The command as typed, for the record."""
+    import shlex
+    import sys
+
+    return shlex.join(["anonbench", *sys.argv[1:]])
+
+
+def print_tables(records: "Sequence[Record]") -> None:
+    """The comparison tables of some records, on stdout."""
+    from rich.console import Console
+
+    from anonbench.reporting.comparison import compare
+    from anonbench.reporting.tables import render_terminal
+
+    render_terminal(compare(records), Console())
