@@ -1,4 +1,4 @@
-"""Likeness of image pairs: averages of per-pixel maps, cosine similarity, controlled sensitivity.
+"""Likeness of image pairs: averages of per-pixel distance maps, and cosine similarity.
 
 The per-pixel maps come from outside: a perceptual network's distance map, or `absolute_difference` below.
 """
@@ -7,10 +7,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from numpy.typing import ArrayLike
 from torch import Tensor
-
-from anonbench.metrics.uncertainty import finite_values
 
 
 @dataclass(frozen=True)
@@ -68,17 +65,3 @@ def cosine_similarity(a: Tensor, b: Tensor) -> Tensor:
     if not (torch.isfinite(norms).all() and (norms > 0).all()):
         raise ValueError("features hold NaN, infinity or a row of zeros")
     return F.cosine_similarity(a.double(), b.double(), dim=1).clamp(-1.0, 1.0)
-
-
-def controlled_sensitivity(factor_distance: ArrayLike, latent_distance: ArrayLike) -> float:
-    """D_factor / D_z: how much one swapped factor changes a person, relative to a new latent.
-
-    factor_distance: distances between pairs with one latent where only the factor (pose, background) differs.
-    latent_distance: distances between pairs of equal input and different latents.
-    Below 1 the latent decides the look; near 1 the input does. nan where the latent changes nothing: such a
-    generator would otherwise look perfectly consistent. Print it beside D_z, which is the diversity.
-    Non-scored pairs (nan) are left out.
-    """
-    factor = finite_values(factor_distance, "factor distances").mean()
-    latent = finite_values(latent_distance, "latent distances").mean()
-    return float(factor / latent) if latent > 0 else float("nan")

@@ -44,6 +44,15 @@ class SeedSpread:
     high: float
 
 
+@dataclass(frozen=True)
+class GroupSums:
+    """Values added up per group. labels: (K,), ascending; sums, counts: float64 (K,), counts at least 1."""
+
+    labels: NDArray[np.generic]
+    sums: Floats
+    counts: Floats
+
+
 def finite_values(values: ArrayLike, name: str) -> Floats:
     """`values` flattened to float64 without its nan. ValueError for infinity or where nothing is left."""
     array = np.asarray(values, dtype=np.float64).ravel()
@@ -53,6 +62,44 @@ def finite_values(values: ArrayLike, name: str) -> Floats:
     if len(kept) == 0:
         raise ValueError(f"{name}: no sample left to average ({len(array)} given, all nan)")
     return kept
+
+
+def group_sums(values: ArrayLike, groups: ArrayLike) -> GroupSums:
+    """Add up the non-nan values (N,) of each group (N,); groups without such a value are dropped."""
+    array, labels = np.asarray(values, dtype=np.float64), np.asarray(groups)
+    if array.ndim != 1 or labels.shape != array.shape:
+        raise ValueError(f"every value needs a group, got {array.shape} values and {labels.shape} groups")
+    finite = finite_values(array, "values")
+    kept, member = np.unique(labels[~np.isnan(array)], return_inverse=True)
+    sums, counts = np.bincount(member, weights=finite), np.bincount(member)
+    return GroupSums(kept, sums.astype(np.float64), counts.astype(np.float64))
+
+
+def percentile_bootstrap(
+    columns: tuple[Floats, ...],
+    statistic: Callable[..., Floats],
+    resamples: int,
+    seed: int,
+    confidence: float,
+) -> Interval:
+    """Percentile bootstrap of a statistic of rows that are drawn together.
+
+    columns: arrays (K,), the same row of each drawn with replacement.
+    statistic: vectorized; takes the columns and `axis`.
+    """
+    result = stats.bootstrap(
+        columns,
+        statistic,
+        paired=True,
+        vectorized=True,
+        n_resamples=resamples,
+        batch=max(1, _BATCH_VALUES // len(columns[0])),
+        confidence_level=confidence,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    )
+    interval = result.confidence_interval
+    return Interval(float(interval.low), float(interval.high), confidence)
 
 
 def bootstrap_mean(
@@ -74,22 +121,10 @@ def bootstrap_over_groups(
     groups: (N,), the group of each value: its person. At least 2 groups must keep a value.
     The queries of a person succeed and fail together, so resampling queries would make intervals too narrow.
     """
-    sums, counts = _group_sums(values, groups)
-    if len(sums) < 2:
+    grouped = group_sums(values, groups)
+    if len(grouped.labels) < 2:
         raise ValueError("an interval over groups needs at least 2 groups with a value, got 1")
-    result = stats.bootstrap(
-        (sums, counts),
-        _ratio_of_sums,
-        paired=True,
-        vectorized=True,
-        n_resamples=resamples,
-        batch=max(1, _BATCH_VALUES // len(sums)),
-        confidence_level=confidence,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    )
-    interval = result.confidence_interval
-    return Interval(float(interval.low), float(interval.high), confidence)
+    return percentile_bootstrap((grouped.sums, grouped.counts), _mean, resamples, seed, confidence)
 
 
 def paired_bootstrap(
@@ -122,7 +157,7 @@ def paired_permutation(
     """
     difference = _paired_difference(a, b)
     groups = np.arange(len(difference)) if groups is None else groups
-    sums, _ = _group_sums(difference, groups)
+    sums = group_sums(difference, groups).sums
     result = stats.permutation_test(
         (sums,),
         _sum,
@@ -144,25 +179,27 @@ def subsample_interval(
     seed: int = 0,
     confidence: float = 0.95,
 ) -> Interval:
-    """Interval of a statistic of n samples from subsamples without replacement (Politis & Romano 1994).
+    """Interval of a statistic of n samples from subsamples without replacement (Shao & Wu 1989).
 
     For Frechet distances, which a plain bootstrap overrates: duplicates shrink the effective sample.
     statistic: maps indices into the n samples to the value on them; let it index real and fake samples
     jointly where they are pairs. It is called resamples + 1 times.
-    Subsamples of m = fraction * n scatter around their own mean with variance s^2 (1/m - 1/n), while the
-    value at n has s^2 / n, so deviations are scaled by sqrt(m / (n - m)). Centring on the subsamples' own
-    mean removes the bias at m against n; the interval is about the value at n, not about infinity.
+    Subsamples of m = fraction * n scatter with variance s^2 (1/m - 1/n) where the value at n has s^2 / n, so
+    the deviation is scaled by sqrt(m / (n - m)): the delete-d jackknife. The scatter is taken around the
+    subsamples' own mean, which removes their larger bias; the interval is about the value at n, not about
+    infinity. Student's t, since resamples are few.
     """
     m = round(n * fraction)
     if not 2 <= m < n:
         raise ValueError(f"subsamples must hold 2 to n - 1 of n={n} samples, fraction={fraction} gives {m}")
+    if resamples < 2:
+        raise ValueError(f"a deviation needs at least 2 resamples, got {resamples}")
     rng = np.random.default_rng(seed)
     values = np.array([statistic(rng.choice(n, m, replace=False)) for _ in range(resamples)])
-    deviations = (values - values.mean()) * np.sqrt(m / (n - m))
-    tail = (1.0 - confidence) / 2.0
-    below, above = np.quantile(deviations, [tail, 1.0 - tail])
+    deviation = values.std(ddof=1) * np.sqrt(m / (n - m))
+    half = float(stats.t.ppf((1.0 + confidence) / 2.0, resamples - 1) * deviation)
     value = statistic(np.arange(n))
-    return Interval(float(value - above), float(value - below), confidence)
+    return Interval(value - half, value + half, confidence)
 
 
 def holm(p_values: ArrayLike) -> Floats:
@@ -213,18 +250,7 @@ def _paired_difference(a: ArrayLike, b: ArrayLike) -> Floats:
     return first - second
 
 
-def _group_sums(values: ArrayLike, groups: ArrayLike) -> tuple[Floats, Floats]:
-    """Sum and number of the non-nan values of each group that has one."""
-    array, labels = np.asarray(values, dtype=np.float64), np.asarray(groups)
-    if array.ndim != 1 or labels.shape != array.shape:
-        raise ValueError(f"every value needs a group, got {array.shape} values and {labels.shape} groups")
-    finite = finite_values(array, "values")
-    _, member = np.unique(labels[~np.isnan(array)], return_inverse=True)
-    counts = np.bincount(member).astype(np.float64)
-    return np.bincount(member, weights=finite).astype(np.float64), counts
-
-
-def _ratio_of_sums(sums: Floats, counts: Floats, axis: int = -1) -> Floats:
+def _mean(sums: Floats, counts: Floats, axis: int = -1) -> Floats:
     return np.asarray(sums.sum(axis=axis) / counts.sum(axis=axis))
 
 

@@ -1,12 +1,10 @@
 import math
 
-import numpy as np
 import pytest
 import torch
 
 from anonbench.metrics.similarity import (
     absolute_difference,
-    controlled_sensitivity,
     cosine_similarity,
     masked_mean,
     pair_distance,
@@ -98,39 +96,3 @@ def test_cosine_similarity_of_nothing_is_refused() -> None:
         cosine_similarity(torch.zeros(1, 4), torch.ones(1, 4))
     with pytest.raises(ValueError, match="two equal"):
         cosine_similarity(torch.ones(0, 4), torch.ones(0, 4))
-
-
-def test_sensitivity_is_the_ratio_of_means_over_scored_pairs() -> None:
-    assert controlled_sensitivity([0.1, 0.3, np.nan], [0.4, 0.4]) == pytest.approx(0.5)
-
-
-def test_sensitivity_grows_from_latent_decides_to_input_decides() -> None:
-    rng = np.random.default_rng(0)
-    latent, factor = rng.normal(size=(400, 8)), rng.normal(size=(400, 8))
-
-    def person(weight: float, latent: np.ndarray, factor: np.ndarray) -> np.ndarray:
-        return (1 - weight) * latent + weight * factor
-
-    def sensitivity(weight: float) -> float:
-        plain = person(weight, latent, factor)
-        other_factor = person(weight, latent, np.roll(factor, 1, axis=0))
-        other_latent = person(weight, np.roll(latent, 1, axis=0), factor)
-        return controlled_sensitivity(
-            np.abs(plain - other_factor).mean(axis=1), np.abs(plain - other_latent).mean(axis=1)
-        )
-
-    ratios = [sensitivity(weight) for weight in (0.0, 0.2, 0.5, 0.8)]
-    assert ratios[0] == 0.0
-    assert ratios == sorted(ratios)
-    assert ratios[2] == pytest.approx(1.0, rel=0.1)
-
-
-def test_a_constant_generator_has_no_sensitivity_rather_than_a_perfect_one() -> None:
-    assert math.isnan(controlled_sensitivity([0.0, 0.0], [0.0, 0.0]))
-
-
-def test_sensitivity_without_pairs_is_an_error() -> None:
-    with pytest.raises(ValueError, match="factor distances: no sample left"):
-        controlled_sensitivity([], [0.1])
-    with pytest.raises(ValueError, match="latent distances: no sample left"):
-        controlled_sensitivity([0.1], [np.nan])

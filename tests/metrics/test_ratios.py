@@ -23,7 +23,9 @@ def test_the_interval_holds_the_value_and_shrinks_with_groups() -> None:
 
     def width(groups: int) -> float:
         labels = np.repeat(np.arange(groups), 5)
-        found = ratio_over_groups(rng.gamma(4, size=len(labels)), labels, rng.gamma(8, size=len(labels)), labels)
+        found = ratio_over_groups(
+            rng.gamma(4, size=len(labels)), labels, rng.gamma(8, size=len(labels)), labels
+        )
         assert found is not None
         assert found.value in found.interval
         return found.interval.high - found.interval.low
@@ -36,7 +38,7 @@ def test_a_denominator_of_zero_has_no_ratio() -> None:
 
 
 def test_nan_samples_and_groups_without_a_partner_are_left_out() -> None:
-    ratio = ratio_over_groups([1.0, np.nan, 9.0], [0, 0, 5], [2.0, 2.0], [0, 1])
+    ratio = ratio_over_groups([1.0, np.nan, 9.0, 1.0], [0, 0, 5, 1], [2.0, 2.0, 7.0], [0, 1, 6])
     assert ratio is not None
     assert ratio.value == pytest.approx(0.5)
 
