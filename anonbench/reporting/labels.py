@@ -156,9 +156,9 @@ class MetricKey:
         if self.measure in EXCEPTIONS:
             return EXCEPTIONS[self.measure]
         statistic, qualifier = self._split_statistic()
-        parts = [STATISTICS.get(statistic, _words(statistic) or self.protocol)]
+        parts = [STATISTICS.get(statistic, words(statistic) or self.protocol)]
         if self.setting:
-            parts.append(SETTINGS.get(f"{self.protocol}.{self.setting}", _words(self.setting)))
+            parts.append(SETTINGS.get(f"{self.protocol}.{self.setting}", words(self.setting)))
         if qualifier:
             parts.append(QUALIFIERS[qualifier])
         return ", ".join(parts)
@@ -187,7 +187,7 @@ class MetricKey:
 
 def protocol_title(protocol: str) -> str:
     """The heading of a protocol's rows."""
-    return PROTOCOLS.get(protocol, _words(protocol))
+    return PROTOCOLS.get(protocol, words(protocol))
 
 
 def file_stem(text: str) -> str:
@@ -203,7 +203,8 @@ def decimals(unit: str, values: Iterable[float]) -> int:
     return 3 if largest == 0 else min(2 - math.floor(math.log10(largest)), 6)
 
 
-def _words(name: str) -> str:
+def words(name: str) -> str:
+    """A name from a key, readable."""
     return name.replace("_", " ").replace(".", ", ")
 
 

@@ -77,7 +77,7 @@ def consistency_realism(consistency: Row, realism: Row, colours: Mapping[str, st
         figure = _figure(PAPER_WIDTH * 0.6, 3.2)
         axes = figure.subplots()
         shared = [model for model in consistency.metrics if model in realism.metrics]
-        widest = max(sum((realism.metrics[m].value, _reach(realism, m)[1])) for m in shared) or 1.0
+        widest = max(realism.metrics[m].value + _reach(realism, m)[1] for m in shared) or 1.0
         for model in shared:
             near_edge = realism.metrics[model].value < 0.3 * widest
             _point(axes, realism, consistency, model, colours[model], "right" if near_edge else "left")

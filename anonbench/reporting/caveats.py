@@ -1,0 +1,71 @@
+"""What a reader must know before citing the numbers of a comparison."""
+
+from collections.abc import Sequence
+
+from anonbench.records import Record
+from anonbench.reporting.comparison import Comparison
+from anonbench.reporting.labels import OFFICIAL_EXTRACTORS, MetricKey
+
+FEW_SEEDS = 5
+"""Fewer latent seeds than this say little about the spread (DESIGN, protocol reid)."""
+
+FEW_IMAGES = 10_000
+"""Fréchet distances are usually measured on more; their upward bias falls as 1/n (Chong and Forsyth 2020)."""
+
+
+def caveats(comparison: Comparison) -> list[str]:
+    """One sentence per reason to be careful, the gravest first."""
+    records = comparison.records
+    return [
+        *_synthetic(comparison),
+        *_extractors(records),
+        *_sample_size(comparison),
+        *_seeds(records),
+        *_repository(records),
+        *dict.fromkeys(f"{record.data.name}: {note}" for record in records for note in record.data.notes),
+    ]
+
+
+def _synthetic(comparison: Comparison) -> list[str]:
+    if not comparison.data.startswith("synthetic"):
+        return []
+    return [
+        "Measured on synthetic people: rendered bodies, not photographs. Expect other values on photographs."
+    ]
+
+
+def _extractors(records: Sequence[Record]) -> list[str]:
+    found = {MetricKey.parse(key).extractor for record in records for key in record.metrics}
+    packaged = ", ".join(sorted(found - OFFICIAL_EXTRACTORS - {""}))
+    if not packaged:
+        return []
+    return [
+        f"Measured with {packaged}, not with the networks behind published tables (Inception-v3, LPIPS"
+        " VGG-16, OSNet trained on Market-1501): compare within this report only."
+    ]
+
+
+def _sample_size(comparison: Comparison) -> list[str]:
+    rows = [row for row in comparison.rows if row.key.measure == "fid.value"]
+    fewest = min((metric.n for row in rows for metric in row.metrics.values()), default=FEW_IMAGES)
+    if fewest >= FEW_IMAGES:
+        return []
+    return [
+        f"Fréchet distances at n = {fewest} are biased upwards: compare them at equal n and with the floor."
+    ]
+
+
+def _seeds(records: Sequence[Record]) -> list[str]:
+    seeds = max(len(record.seeds) for record in records)
+    if seeds >= FEW_SEEDS:
+        return []
+    plural = "s" if seeds > 1 else ""
+    return [
+        f"{seeds} latent seed{plural}: too few to estimate the spread well; publish with {FEW_SEEDS} or more."
+    ]
+
+
+def _repository(records: Sequence[Record]) -> list[str]:
+    if not any(record.environment.git_dirty for record in records):
+        return []
+    return ["Made with uncommitted changes: the commit named below does not reproduce every number."]
