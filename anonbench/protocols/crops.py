@@ -1,6 +1,6 @@
 """The crops of a run: a dataset whose detections are complete, read in batches."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -15,14 +15,19 @@ BATCH = 64
 
 
 class CropSource:
-    """A dataset plus the detection stage: masks without a surface map get one where keypoints allow it.
+    """A dataset plus the detection stage.
 
-    dataset: where the crops come from. detector_digest: identifies the surface head in cache keys.
+    detect: completes the detections of a batch (masks without a surface map get one where keypoints allow).
+    detector: identifies `detect` in cache keys.
     """
 
-    def __init__(self, dataset: CropDataset) -> None:
+    def __init__(
+        self, dataset: CropDataset, detect: Callable[[PersonCrops], PersonCrops], detector: str
+    ) -> None:
         self.dataset = dataset
-        self._filled: dict[int, PersonCrops] = {}
+        self.digest = f"{dataset.digest}/{detector}"
+        self._detect = detect
+        self._batches: dict[int, PersonCrops] = {}
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -31,13 +36,6 @@ class CropSource:
     def samples(self) -> pd.DataFrame:
         """One row per sample (`CropDataset.samples`)."""
         return self.dataset.samples
-
-    @cached_property
-    def digest(self) -> str:
-        """Identifies the crops and what the detection stage found in them."""
-        from anonbench.detection.surface_head import detector_digest
-
-        return f"{self.dataset.digest}/{detector_digest()}"
 
     @cached_property
     def outcome(self) -> NDArray[np.int64]:
@@ -69,10 +67,8 @@ class CropSource:
         )
 
     def _batch(self, batch: int) -> PersonCrops:
-        """One batch, kept: every latent setting reads all of them again, and filling surfaces is slow."""
-        if batch not in self._filled:
-            from anonbench.detection.surface_head import fill_surfaces
-
+        """One batch, kept: every latent setting reads all of them again, and detection is slow."""
+        if batch not in self._batches:
             indices = range(batch * BATCH, min((batch + 1) * BATCH, len(self)))
-            self._filled[batch] = fill_surfaces(self.dataset.load(indices))
-        return self._filled[batch]
+            self._batches[batch] = self._detect(self.dataset.load(indices))
+        return self._batches[batch]

@@ -14,9 +14,10 @@ import anonbench
 from anonbench.anonymizers.base import Anonymizer, CheckedAnonymizer
 from anonbench.anonymizers.registry import load_anonymizer
 from anonbench.cache import cache_dir, write_atomic
-from anonbench.cards import Preset, ProtocolCard
+from anonbench.cards import DetectorCard, Preset, ProtocolCard, packaged_card
 from anonbench.datasets.base import CropDataset
-from anonbench.detection.surface_head import detector_digest
+from anonbench.detection.surface_head import NAME as SURFACE_HEAD
+from anonbench.detection.surface_head import fill_surfaces
 from anonbench.errors import UsageError
 from anonbench.features.base import Extractor, PerceptualExtractor
 from anonbench.features.extractors import EXTRACTORS, extractor_names, load_extractor, load_perceptual
@@ -60,6 +61,8 @@ class Plan:
     dataset: CropDataset
     extractors: tuple[Extractor, ...]
     perceptual: tuple[PerceptualExtractor, ...]
+    detector: str
+    """Digest of the surface head's card."""
 
     @property
     def extractor_digests(self) -> dict[str, str]:
@@ -71,7 +74,7 @@ class Plan:
         """Where the record lies or will lie: named by everything that decides its numbers."""
         decides = [
             anonbench.__version__, self.card.digest, self.preset.digest, self.model.card.digest,
-            self.dataset.digest, detector_digest(), sorted(self.extractor_digests.items()),
+            self.dataset.digest, self.detector, sorted(self.extractor_digests.items()),
         ]  # fmt: skip
         return cache_dir() / "records" / hashlib.sha256(json.dumps(decides).encode()).hexdigest()
 
@@ -87,7 +90,8 @@ def resolve(request: Request) -> Plan:
     dataset = open_data(request.data, card.split, preset)
     if isinstance(model, CheckedAnonymizer):
         model.check(dataset.samples["key"].tolist())
-    return Plan(request, card, preset, model, dataset, features, distances)
+    detector = packaged_card("models/detectors", SURFACE_HEAD, DetectorCard).digest
+    return Plan(request, card, preset, model, dataset, features, distances, detector)
 
 
 def run(request: Request) -> tuple[Record, Path]:
@@ -140,7 +144,7 @@ def _fitting(card: ProtocolCard, names: tuple[str, ...]) -> tuple[str, ...]:
 
 def _measure(plan: Plan) -> None:
     started = time.perf_counter()
-    crops = CropSource(plan.dataset)
+    crops = CropSource(plan.dataset, fill_surfaces, plan.detector)
     context = Context(Generation(plan.model, crops), plan.preset, plan.extractors, plan.perceptual)
     crops.shares()  # renders and detects, so that the time of the two stages is told apart
     prepared = time.perf_counter()
