@@ -55,7 +55,7 @@ def frechet_distance(*, real: GaussianStats, fake: GaussianStats) -> float:
     """|m1 - m2|^2 + Tr(C1 + C2 - 2 (C1 C2)^(1/2)): at least 0, lower is better.
 
     With C = A A^T the trace of the root is the sum of the singular values of A1^T A2. That needs no matrix
-    square root, holds for rank-deficient covariances, and cannot turn complex.
+    square root, holds for covariances of any rank, cannot turn complex, and is exact where C1 = C2.
     """
     _check_same_dimension(real, fake)
     return _distance(real.mean - fake.mean, _root(real.covariance), _root(fake.covariance))
@@ -116,10 +116,13 @@ def _distance(shift: Matrix, root_real: Matrix, root_fake: Matrix) -> float:
 
 
 def _root(covariance: Matrix) -> Matrix:
-    """A (D, rank) with A A^T = covariance."""
-    values, vectors = np.linalg.eigh(covariance)
-    kept = values > values[-1] * len(values) * np.finfo(np.float64).eps
-    return np.asarray(vectors[:, kept] * np.sqrt(values[kept]))
+    """A (D, rank) with A A^T = covariance: the Cholesky factor, or eigenvectors below full rank."""
+    try:
+        return np.asarray(np.linalg.cholesky(covariance))
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(covariance)
+        kept = values > values[-1] * len(values) * np.finfo(np.float64).eps
+        return np.asarray(vectors[:, kept] * np.sqrt(values[kept]))
 
 
 def _feature_root(features: Matrix) -> Matrix:

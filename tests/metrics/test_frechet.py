@@ -101,6 +101,24 @@ def test_a_constant_generator_is_as_far_as_the_spread_it_lost() -> None:
     assert frechet_distance(real=gaussian_stats(real), fake=gaussian_stats(fake)) == pytest.approx(lost)
 
 
+def test_dead_and_nearly_dead_dimensions_do_not_cost_digits() -> None:
+    # As after a ReLU: the spectrum falls over 12 decades, some dimensions are constant, some are copies.
+    rng = np.random.default_rng(0)
+    basis = rng.normal(size=(120, 120)) * np.logspace(0, -6, 120)[:, None]
+    real, fake = rng.normal(size=(400, 120)) @ basis, 1.1 * rng.normal(size=(300, 120)) @ basis
+    for x in (real, fake):
+        x[:, :20], x[:, 20:25] = 3.0, x[:, 25:30]
+    stats_real, stats_fake = gaussian_stats(real), gaussian_stats(fake)
+    # Singular values of the triangular factors of the centred samples never square the condition number.
+    r_real, r_fake = (
+        np.linalg.qr((x - x.mean(axis=0)) / np.sqrt(len(x) - 1), mode="r") for x in (real, fake)
+    )
+    root_trace = np.linalg.svd(r_real @ r_fake.T, compute_uv=False).sum()
+    shift = stats_real.mean - stats_fake.mean
+    expected = shift @ shift + np.trace(stats_real.covariance + stats_fake.covariance) - 2 * root_trace
+    assert frechet_distance(real=stats_real, fake=stats_fake) == pytest.approx(expected, rel=1e-9)
+
+
 def test_one_sample_has_no_covariance() -> None:
     with pytest.raises(ValueError, match="at least 2 samples, got 1"):
         gaussian_stats(np.zeros((1, 4)))
