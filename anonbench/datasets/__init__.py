@@ -1,0 +1,1 @@
+"""Where person crops come from."""

@@ -1,0 +1,1 @@
+"""Procedural synthetic people with exact masks, surface maps, keypoints and background plates."""
