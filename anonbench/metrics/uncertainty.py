@@ -187,7 +187,8 @@ def subsample_interval(
     Subsamples of m = fraction * n scatter with variance s^2 (1/m - 1/n) where the value at n has s^2 / n, so
     the deviation is scaled by sqrt(m / (n - m)): the delete-d jackknife. The scatter is taken around the
     subsamples' own mean, which removes their larger bias; the interval is about the value at n, not about
-    infinity. Student's t, since resamples are few.
+    infinity. Student's t, since resamples are few. For Frechet distances the width is right where the two
+    sets differ, and up to 1.7 times too wide where they hardly do or n is below the dimension.
     """
     m = round(n * fraction)
     if not 2 <= m < n:

@@ -155,6 +155,23 @@ def test_subsampling_centres_a_frechet_distance_at_its_own_n_where_a_bootstrap_d
     assert min(with_duplicates) > value
 
 
+def test_subsampling_finds_the_true_spread_of_a_frechet_distance() -> None:
+    def draw(seed: int) -> tuple[np.ndarray, np.ndarray]:
+        rng = np.random.default_rng(seed)
+        return rng.normal(size=(300, 10)), 0.5 + rng.normal(size=(300, 10))
+
+    true_spread = np.std([frechet_distance_of_features(real=r, fake=f) for r, f in map(draw, range(300))])
+
+    def estimate(seed: int) -> float:
+        real, fake = draw(seed)
+        interval = subsample_interval(
+            lambda i: frechet_distance_of_features(real=real[i], fake=fake[i]), 300, resamples=30
+        )
+        return (interval.high - interval.low) / 2 / float(stats.t.ppf(0.975, 29))
+
+    assert np.mean([estimate(seed) for seed in range(20)]) == pytest.approx(true_spread, rel=0.15)
+
+
 def test_subsampling_repeats_with_its_seed_and_refuses_a_fraction_that_leaves_nothing() -> None:
     values = np.random.default_rng(0).normal(size=50)
     first, again = (subsample_interval(lambda i: float(values[i].mean()), 50, seed=3) for _ in range(2))
