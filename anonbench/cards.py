@@ -28,7 +28,9 @@ class Strict(BaseModel):
 class Checkpoint(Strict):
     """A safetensors file beside the card."""
 
-    file: str = Field(pattern=r"^[A-Za-z0-9._-]+\.safetensors$", description="file name, in the card's folder")
+    file: str = Field(
+        pattern=r"^[A-Za-z0-9._-]+\.safetensors$", description="file name, in the card's folder"
+    )
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
@@ -66,7 +68,9 @@ class DetectorCard(Card):
 class Preset(Strict):
     """How large a run of a protocol is."""
 
-    count: int | None = Field(default=None, ge=1, description="samples or identities of synthetic data; none: all")
+    count: int | None = Field(
+        default=None, ge=1, description="samples or identities of synthetic data; none: all"
+    )
     size: tuple[int, int] = Field(description="(H, W) of the crops, multiples of 8")
     seeds: int = Field(default=3, ge=1, description="independent latent seeds")
     resamples: int = Field(default=2000, ge=100, description="bootstrap resamples behind each interval")

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError
 from anonbench.cards import Strict
 from anonbench.errors import CardError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 
 Direction = Literal["higher", "lower", "none"]
 
@@ -96,8 +96,12 @@ class Record(Strict):
     model: ModelRun
     data: DataRun
     seeds: tuple[int, ...]
-    extractors: dict[str, str] = Field(description="extractor name -> digest of its weights and preprocessing")
-    metrics: dict[str, Metric] = Field(min_length=1, description="<protocol>[.<setting>].<statistic>.<extractor>")
+    extractors: dict[str, str] = Field(
+        description="extractor name -> digest of its weights and preprocessing"
+    )
+    metrics: dict[str, Metric] = Field(
+        min_length=1, description="<protocol>[.<setting>].<statistic>.<extractor>"
+    )
     detection: DetectionShares
     samples: str | None = Field(default=None, description="file name of the per-sample values (Parquet)")
     galleries: dict[str, str] = Field(default_factory=dict, description="gallery name -> PNG file name")

@@ -14,7 +14,9 @@ FACTORIAL = ("pose_swap", "background_swap")
 
 @click.command("compare")
 @click.argument("models", nargs=-1, required=True, metavar="MODEL MODEL...")
-@click.option("--protocol", "-p", "protocols", multiple=True, metavar="NAME", help="Default: all that fit the data.")
+@click.option(
+    "--protocol", "-p", "protocols", multiple=True, metavar="NAME", help="Default: all that fit the data."
+)
 @options.data
 @options.preset
 @options.seeds
@@ -43,6 +45,7 @@ def command(
         raise UsageError(f"compare names a model twice: {' '.join(models)}")
     from anonbench.protocols.registry import protocol_names
     from anonbench.protocols.runner import Request, export, resolve, run
+    from anonbench.records import read_record
     from anonbench.reporting.report import write_report
 
     chosen = protocols or [n for n in protocol_names() if data == "synthetic" or n not in FACTORIAL]
@@ -52,8 +55,7 @@ def command(
         for request in requests:
             resolve(request)
         found = [run(request) for request in requests]
-        for record, folder in found:
-            export(record, folder, out / "records")
-        write_report(out / "records", out)
+        written = [export(record, folder, out / "records") for record, folder in found]
+        write_report([(read_record(path), path.parent) for path in written], out)
     options.print_tables([record for record, _ in found])
     click.echo(f"report: {out / 'report.html'}", err=True)

@@ -21,14 +21,28 @@ def list_command() -> None:
     for name, description in DATA_NAMES.items():
         click.echo(f"{name:18} {description}")
     for name, split in SPLITS.items():
-        click.echo(f"  synthetic/{name:16} {split.description}")
+        layout = f"{split.count} people, {split.per_count} crop{'s' if split.per_count > 1 else ''} each"
+        click.echo(f"  synthetic/{name:16} {layout}")
 
 
 @command.command("render")
 @click.argument("split")
-@click.option("--size", type=(int, int), default=(288, 160), show_default=True, metavar="H W", help="Pixels, multiples of 8.")
-@click.option("--count", type=click.IntRange(min=1), help="Samples (train, val) or identities; default: the split's.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Also write the crops here as images with masks.")
+@click.option(
+    "--size",
+    type=(int, int),
+    default=(288, 160),
+    show_default=True,
+    metavar="H W",
+    help="Pixels, multiples of 8.",
+)
+@click.option(
+    "--count", type=click.IntRange(min=1), help="Samples (train, val) or identities; default: the split's."
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Also write the crops here as images with masks.",
+)
 def render_command(split: str, size: tuple[int, int], count: int | None, out: Path | None) -> None:
     """Render a split of the synthetic people into the cache.
 

@@ -1,8 +1,15 @@
 """`anonbench doctor`: is everything there?"""
 
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
 import click
 
 from anonbench.errors import AnonbenchError
+
+if TYPE_CHECKING:
+    from anonbench.anonymizers.base import Anonymizer
 
 
 @click.command("doctor")
@@ -14,31 +21,36 @@ def command() -> None:
     from anonbench.cache import cache_dir
     from anonbench.protocols.environment import PACKAGES, installed_versions
 
-    click.echo(f"anonbench {anonbench.__version__}, Python {platform.python_version()}, {platform.platform()}")
+    click.echo(
+        f"anonbench {anonbench.__version__}, Python {platform.python_version()}, {platform.platform()}"
+    )
     versions = installed_versions(PACKAGES)
     for package in PACKAGES:
         click.echo(f"  {package:18} {versions.get(package, 'missing: pip install ' + package)}")
-    click.echo(f"cache    {_told(lambda: str(cache_dir()))}")
+    click.echo(f"cache    {_told(cache_dir)}")
     _report_models()
     _report_weights()
 
 
 def _report_models() -> None:
-    from anonbench.anonymizers.registry import available_models, load_anonymizer
+    from anonbench.anonymizers.registry import anonymizer_names, load_anonymizer
 
-    for card in available_models():
-        state = _told(lambda name=card.name: load_anonymizer(name).digest[:12])  # type: ignore[misc]
-        click.echo(f"model    {card.name:18} {state}")
+    for name in anonymizer_names():
+        click.echo(f"model    {name:24} {_told(partial(_card_digest, load_anonymizer, name))}")
 
 
 def _report_weights() -> None:
     from anonbench.weights import list_weights
 
     for status in list_weights():
-        click.echo(f"weights  {status.name:24} {status.state}")
+        click.echo(f"weights  {status.card.name:24} {status.state}")
 
 
-def _told(ask) -> str:  # type: ignore[no-untyped-def]
+def _card_digest(load: Callable[[str], "Anonymizer"], name: str) -> str:
+    return f"ready, card {load(name).card.digest[:12]}"
+
+
+def _told(ask: Callable[[], object]) -> str:
     """The answer, or the error in its place: the doctor reports and does not stop."""
     try:
         return str(ask())

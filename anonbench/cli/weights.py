@@ -10,16 +10,17 @@ def command() -> None:
 
 @command.command("list")
 def list_command() -> None:
-    """Every registered weight file: present or not, size, licence, what it is for."""
+    """Every registered weight file: is it here, and what is it."""
     from rich.console import Console
     from rich.table import Table
 
-    from anonbench.weights import list_weights
+    from anonbench.weights import list_weights, weights_dir
 
-    table = Table("name", "state", "file", "used by", box=None, header_style="bold")
+    table = Table("name", "state", "file", "what it is", box=None, header_style="bold")
     for status in list_weights():
-        table.add_row(status.name, status.state, str(status.path), status.purpose)
+        table.add_row(status.card.name, status.state, str(status.path or "-"), status.card.description)
     Console().print(table)
+    click.echo(f"folder: {weights_dir()}")
 
 
 @command.command("path")

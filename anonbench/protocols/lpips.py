@@ -63,5 +63,3 @@ def _distances(
         reconstructed = generation.anonymized(Sampling("from the appearance mapper", source="mapper"))
         found.append(("reconstructed", "lower", [between(reconstructed, original)]))
     return found
-
-

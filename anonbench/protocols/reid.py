@@ -1,11 +1,11 @@
 """Re-identification of anonymized people (thesis Table 5.2), as a matrix of settings, never one number.
 
-    original         original -> original: the ceiling
-    same_latent      anonymized -> anonymized, one z per identity: consistency (high is good)
-    fresh_latent     anonymized -> anonymized, one z per image: residue (chance is good)
-    permuted_latent  every image gets the z of a random identity: scored against the assigned identities
-                     (assigned_map, high if z decides the look) and the true ones (map, the residue)
-    linkage          original <-> anonymized, both directions: leakage (chance is good)
+original         original -> original: the ceiling
+same_latent      anonymized -> anonymized, one z per identity: consistency (high is good)
+fresh_latent     anonymized -> anonymized, one z per image: residue (chance is good)
+permuted_latent  every image gets the z of a random identity: scored against the assigned identities
+                 (assigned_map, high if z decides the look) and the true ones (map, the residue)
+linkage          original <-> anonymized, both directions: leakage (chance is good)
 """
 
 from collections.abc import Sequence
@@ -101,9 +101,7 @@ def assigned_identities(samples: pd.DataFrame, seed: int) -> Integers:
     return known[(np.array(draws) * len(known)).astype(np.int64)]
 
 
-def _settings(
-    context: Context, labels: Labels, extractor: Extractor
-) -> dict[str, list[RankingResult]]:
+def _settings(context: Context, labels: Labels, extractor: Extractor) -> dict[str, list[RankingResult]]:
     """For each setting the rankings of each seed. A key `a.b` means statistic prefix b of setting a."""
     original = _features(context.generation.original(), extractor)
     found: dict[str, list[RankingResult]] = {"original": [_rank(original, original, labels)]}

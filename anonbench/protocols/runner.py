@@ -67,7 +67,8 @@ class Plan:
     @property
     def extractor_digests(self) -> dict[str, str]:
         """Name -> digest of everything that measures."""
-        return {e.name: e.digest for e in (*self.extractors, *self.perceptual)}
+        features = {e.name: e.digest for e in self.extractors}
+        return features | {e.name: e.digest for e in self.perceptual}
 
     @property
     def folder(self) -> Path:
@@ -123,7 +124,7 @@ def export(record: Record, folder: Path, out: Path) -> Path:
 
 def _preset(card: ProtocolCard, request: Request) -> Preset:
     """The preset with the user's seeds and extractors in place of its own."""
-    presets: dict[str, Preset] = {**card.presets}
+    presets: dict[str, Preset] = {str(name): preset for name, preset in card.presets.items()}
     if request.preset not in presets:
         raise UsageError(f"{card.name} has no preset '{request.preset}'; there are: {', '.join(presets)}")
     changes = {"seeds": request.seeds, "extractors": _fitting(card, request.extractors)}

@@ -1,6 +1,6 @@
 """Pass two: features and distances of stored images, kept under content keys."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,7 +14,7 @@ from anonbench.features.store import feature_store
 from anonbench.metrics.similarity import pair_distance
 from anonbench.metrics.uncertainty import bootstrap_mean
 from anonbench.protocols.crops import CropSource
-from anonbench.protocols.generation import Generation, ImageSet, Images
+from anonbench.protocols.generation import Generation, Images, ImageSet
 from anonbench.protocols.progress import track
 from anonbench.records import Direction, Metric
 
@@ -113,7 +113,7 @@ def mean_metric(
     )
 
 
-def long_form(keys: Sequence[str], metric: str, per_seed: Sequence[Floats]) -> pd.DataFrame:
+def long_form(keys: Iterable[str], metric: str, per_seed: Sequence[Floats]) -> pd.DataFrame:
     """Per-sample values as rows (key, metric, seed, value)."""
     frames = [
         pd.DataFrame({"key": list(keys), "metric": metric, "seed": seed, "value": values})

@@ -18,12 +18,12 @@ import torch
 from numpy.typing import NDArray
 
 from anonbench.errors import UsageError
+from anonbench.features.base import PerceptualExtractor
+from anonbench.features.store import KeyPart
 from anonbench.metrics.ratios import ratio_over_groups
 from anonbench.metrics.similarity import pair_distance
 from anonbench.metrics.surface import separation, surface_distance, vertex_colours
 from anonbench.metrics.uncertainty import bootstrap_over_groups
-from anonbench.features.base import PerceptualExtractor
-from anonbench.features.store import KeyPart
 from anonbench.protocols.crops import BATCH, CropSource
 from anonbench.protocols.generation import ImageSet, Sampling
 from anonbench.protocols.scoring import Context, Floats
@@ -43,9 +43,9 @@ Distance = Callable[[ImageSet, Integers, ImageSet, Integers], Floats]
 
 @dataclass(frozen=True)
 class Pairs:
-    """K pairs of samples that differ in one factor. first, second, other: positions (K,).
+    """K pairs of samples that differ in one factor: positions `first` and `second`, (K,) each.
 
-    other: the sample at `second` with the next identity in its place. person: identity of each pair.
+    next_first, next_second: the same two with the next identity in the person's place. person: identity.
     """
 
     first: Integers
@@ -83,8 +83,10 @@ def swap_pairs(samples: pd.DataFrame, factor: str) -> Pairs:
     left, right = np.triu_indices(grid.shape[-1], k=1)
     person = np.broadcast_to(np.arange(len(grid))[:, None, None], grid[..., left].shape)
     return Pairs(
-        *(part.ravel() for part in (grid[..., left], grid[..., right])),
-        *(part.ravel() for part in (following[..., left], following[..., right])),
+        first=grid[..., left].ravel(),
+        second=grid[..., right].ravel(),
+        next_first=following[..., left].ravel(),
+        next_second=following[..., right].ravel(),
         person=person.ravel(),
     )
 
@@ -194,9 +196,7 @@ def swap_strips(context: Context, factor: str) -> dict[str, NDArray[np.uint8]]:
     return strips
 
 
-def long_form_pairs(
-    context: Context, pairs: Pairs, metric: str, found: list[Distances]
-) -> pd.DataFrame:
+def long_form_pairs(context: Context, pairs: Pairs, metric: str, found: list[Distances]) -> pd.DataFrame:
     """Per-pair values as rows; the key names both samples."""
     keys = context.crops.samples["key"].to_numpy()
     names = [f"{a}|{b}" for a, b in zip(keys[pairs.first], keys[pairs.second], strict=True)]

@@ -1,0 +1,98 @@
+"""Commands that list and explain, and what every command keeps to."""
+
+import subprocess
+import sys
+
+import pytest
+
+from anonbench.cli.main import COMMANDS
+from tests.cli.conftest import Cli
+
+
+def test_help_names_every_command_and_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\n"
+        "from anonbench.cli.main import run_cli\n"
+        "run_cli(['--help'])\n"
+        "assert not {'torch', 'pandas', 'seaborn', 'anny'} & set(sys.modules), sorted(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert all(f"  {name} " in done.stdout for name in COMMANDS)
+
+
+@pytest.mark.parametrize("command", [[name] for name in COMMANDS] + [["data", "render"], ["weights", "path"]])
+def test_every_command_explains_itself(cli: Cli, command: list[str]) -> None:
+    result = cli(*command, "--help")
+    assert result.code == 0
+    assert "Usage: anonbench" in result.out
+
+
+def test_models_lists_what_the_registry_loads(cli: Cli) -> None:
+    result = cli("models")
+    assert result.code == 0
+    for name in ("baseline", "final", "original", "blackout", "noise", "gaussian_blur", "pixelate", "folder=PATH"):
+        assert name in result.out
+
+
+def test_protocols_lists_the_presets(cli: Cli) -> None:
+    result = cli("protocols")
+    assert result.code == 0
+    assert "background_swap" in result.out
+    assert "288x160" in result.out
+
+
+def test_weights_are_listed_with_their_state(cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ANONBENCH_WEIGHTS", str(tmp_path_factory.mktemp("weights")))
+        result = cli("weights", "list")
+    assert result.code == 0
+    assert "inception_v3" in result.out
+    assert "missing" in result.out
+
+
+def test_the_doctor_finds_every_packaged_model_ready(cli: Cli) -> None:
+    result = cli("doctor")
+    assert result.code == 0
+    assert "PROBLEM" not in result.out
+    assert "ready" in result.out
+
+
+def test_data_check_counts_people_and_detections(cli: Cli, market: object) -> None:
+    result = cli("data", "check", f"market1501={market}")
+    assert result.code == 0
+    assert "18 crops of 128x64" in result.out
+    assert "query: 6" in result.out
+    assert "identities: 6" in result.out
+    assert "detection surface: 18" in result.out
+
+
+def test_rendered_people_read_back_as_a_folder(cli: Cli, tmp_path: object) -> None:
+    out = f"{tmp_path}/people"
+    rendered = cli("data", "render", "val", "--size", 72, 40, "--count", 8, "--out", out)
+    assert rendered.code == 0, rendered.err
+    checked = cli("data", "check", f"folder={out}")
+    assert checked.code == 0, checked.err
+    assert "detection none: 0" in checked.out
+
+
+def test_an_interrupted_run_exits_with_4(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("anonbench.protocols.registry.protocol_card", interrupt)
+    result = cli("protocols")
+    assert result.code == 4
+    assert "resumes" in result.err
+
+
+def test_a_bug_is_one_line_unless_debug_is_asked_for(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_down(name: str) -> None:
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr("anonbench.protocols.registry.protocol_card", break_down)
+    result = cli("protocols")
+    assert result.code == 70
+    assert result.err == "internal error: ZeroDivisionError: oops; --debug shows where\n"
+    with pytest.raises(ZeroDivisionError):
+        cli("--debug", "protocols")
