@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from crop_batches import random_crops
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from anonbench.anonymizers.registry import build, load_anonymizer
 from anonbench.cards import ModelCard
 from anonbench.crops import Outcome
 from anonbench.errors import CardError
+from tests.anonymizers.crop_batches import random_crops
 
 NAIVE = ("original", "blackout", "noise", "gaussian_blur", "pixelate")
 SIZES = st.tuples(st.integers(2, 40), st.integers(2, 24))

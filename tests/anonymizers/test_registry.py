@@ -4,11 +4,11 @@ import sys
 
 import pytest
 import torch
-from crop_batches import random_crops
 
 from anonbench.anonymizers.registry import anonymizer_names, load_anonymizer
 from anonbench.cards import ModelCard, packaged_cards
 from anonbench.errors import CardError, UsageError
+from tests.anonymizers.crop_batches import random_crops
 
 NAIVE = {"original", "blackout", "noise", "gaussian_blur", "pixelate"}
 

@@ -1,12 +1,12 @@
 """Claims about plain folders of crops."""
 
 import pytest
-from crop_folders import write_image, write_mask
 
 from anonbench.crops import Outcome
 from anonbench.datasets.files import DEFAULT_SIZE
 from anonbench.datasets.folder import ImageFolder
 from anonbench.errors import DataError
+from tests.datasets.crop_folders import write_image, write_mask
 
 
 def test_images_are_found_at_any_depth_and_keyed_by_relative_path(tmp_path):

@@ -5,11 +5,11 @@ import shutil
 
 import pytest
 import torch
-from crop_folders import EMPTY_MASK, MASKED, NAMES, write_image, write_market, write_mask
 
 from anonbench.crops import Outcome
 from anonbench.datasets.market1501 import Market1501
 from anonbench.errors import DataError
+from tests.datasets.crop_folders import EMPTY_MASK, MASKED, NAMES, write_image, write_market, write_mask
 
 
 @pytest.fixture

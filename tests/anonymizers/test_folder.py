@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from crop_batches import random_crops
 from PIL import Image
 
 from anonbench.anonymizers.base import CheckedAnonymizer
 from anonbench.anonymizers.registry import load_anonymizer
 from anonbench.errors import DataError
+from tests.anonymizers.crop_batches import random_crops
 
 
 def store(path, image):
