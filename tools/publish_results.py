@@ -1,0 +1,56 @@
+"""Make the committed results from a report: records to results/packaged, the table and picture to the README.
+
+    anonbench compare baseline final original gaussian_blur --preset demo --out report
+    python tools/publish_results.py report
+
+Per-sample values and galleries stay in the report; a record in results/ holds the numbers.
+"""
+
+import shutil
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from anonbench.records import Record, read_record, write_record
+from anonbench.reporting.comparison import compare
+from anonbench.reporting.tables import headline_markdown
+
+ROOT = Path(__file__).parent.parent
+PACKAGED = ROOT / "results" / "packaged"
+BEGIN, END = "<!-- results:begin -->\n", "<!-- results:end -->\n"
+README_PRESET = "demo"
+MODEL_ORDER = ("baseline", "final", "original", "gaussian_blur")
+
+
+def packaged_records(preset: str) -> list[Record]:
+    """The committed records of one preset, models in the order of the README's columns."""
+    records = [read_record(path) for path in sorted(PACKAGED.glob(f"*.{preset}.json"))]
+    return sorted(records, key=lambda record: MODEL_ORDER.index(record.model.name))
+
+
+def readme_with_results(text: str, records: Iterable[Record]) -> str:
+    """The README with the headline table of these records between its markers."""
+    (comparison,) = compare(records)
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    return f"{before}{BEGIN}{headline_markdown(comparison)}\n{END}{after}"
+
+
+def publish(report: Path) -> None:
+    """Copy the records of a report; with those of the README's preset, its table and picture too."""
+    records = [read_record(path) for path in sorted((report / "records").glob("*.json"))]
+    PACKAGED.mkdir(parents=True, exist_ok=True)
+    for record in records:
+        alone = record.model_copy(update={"samples": None, "galleries": {}})
+        write_record(alone, PACKAGED / f"{record.slug}.json")
+    if any(record.protocol.preset == README_PRESET for record in records):
+        readme = ROOT / "README.md"
+        readme.write_text(readme_with_results(readme.read_text(), packaged_records(README_PRESET)))
+        pictures = ROOT / "docs" / "images"
+        pictures.mkdir(parents=True, exist_ok=True)
+        for picture in (report / "galleries").glob("*background_swap*.png"):
+            shutil.copyfile(picture, pictures / "background_swap.png")
+
+
+if __name__ == "__main__":
+    publish(Path(sys.argv[1]))
