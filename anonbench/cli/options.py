@@ -35,11 +35,11 @@ def command_line() -> str:
     return shlex.join(["anonbench", *sys.argv[1:]])
 
 
-def print_tables(records: "Sequence[Record]") -> None:
-    """The comparison tables of some records, on stdout."""
+def print_tables(records: "Sequence[Record]", full: bool = False) -> None:
+    """The comparison tables of some records, on stdout: the headline measures, or every metric."""
     from rich.console import Console
 
     from anonbench.reporting.comparison import compare
     from anonbench.reporting.tables import render_terminal
 
-    render_terminal(compare(records), Console())
+    render_terminal(compare(records), Console(), full)

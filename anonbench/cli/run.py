@@ -49,6 +49,6 @@ def command(
         if as_json:
             click.echo(record.model_dump_json(exclude_none=True))
         else:
-            options.print_tables([record])
+            options.print_tables([record], full=True)
     for path in written:
         click.echo(f"wrote {path}", err=True)

@@ -60,6 +60,11 @@ def write_markdown(comparisons: Sequence[Comparison], path: Path) -> Path:
     return write_text("\n\n".join(parts) + "\n", path)
 
 
+def headline_markdown(comparison: Comparison) -> str:
+    """The headline table alone, as GitHub Markdown."""
+    return _markdown_table(comparison, comparison.headlines)
+
+
 def write_tex(comparisons: Sequence[Comparison], path: Path) -> Path:
     """The same tables for a paper: `\\input` the file; needs the package booktabs."""
     parts = ["% Needs \\usepackage{booktabs}."]
