@@ -91,16 +91,20 @@ def write_figures(
 
 
 def figure_rows(strips: Iterable[Strip], comparison: Comparison) -> list[GalleryRow]:
-    """Originals once, then the models in the comparison's order under a header per place, or per model."""
+    """Originals once, then the models in the comparison's order, under a header per place.
+
+    Several latents of one model stand under a header of their own; models with one such strip share a header.
+    """
     ordered = sorted(strips, key=lambda strip: (comparison.models.index(strip.model), strip.place))
     originals = [strip for strip in ordered if strip.place == "original"]
     originals = originals or [strip for strip in ordered if strip.model in comparison.references]
     anonymized = [s for s in ordered if s.place != "original" and s.model not in comparison.references]
     latents = Counter(strip.model for strip in anonymized if _latent(strip))
     rows = [GalleryRow("original", strip.read()) for strip in originals[:1]]
-    for strip in (strip for strip in anonymized if _latent(strip)):
-        label = f"latent {_latent(strip)}" if latents[strip.model] > 1 else ""
-        rows.append(GalleryRow(label, strip.read(), strip.model))
+    for strip in (strip for strip in anonymized if latents[strip.model] > 1 and _latent(strip)):
+        rows.append(GalleryRow(f"latent {_latent(strip)}", strip.read(), strip.model))
+    for strip in (strip for strip in anonymized if latents[strip.model] == 1 and _latent(strip)):
+        rows.append(GalleryRow(strip.model, strip.read(), "one image per crop"))
     for strip in sorted((strip for strip in anonymized if not _latent(strip)), key=lambda strip: strip.place):
         rows.append(GalleryRow(strip.model, strip.read(), _header(strip)))
     return rows

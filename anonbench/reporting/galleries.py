@@ -20,13 +20,13 @@ from anonbench.reporting.files import replacing
 Images = NDArray[np.uint8]
 """uint8 (N, H, W, 3), RGB."""
 
-READABLE_HEIGHT = 160
+READABLE_HEIGHT = 128
 """Pixels that a cell is at least enlarged to when no scale is given."""
 
 MAX_PIXELS = 50_000_000
 """A strip with more pixels is refused unread."""
 
-_MARGIN, _GAP, _FONT_SIZE, _TITLE_SIZE = 16, 4, 17, 21
+_MARGIN, _GAP, _FONT_SIZE, _TITLE_SIZE = 16, 3, 15, 19
 _INK, _QUIET, _PAPER = (26, 26, 26), (105, 105, 105), (255, 255, 255)
 
 

@@ -168,7 +168,7 @@ class MetricKey:
         """Sorts keys as a reader meets them: protocol, qualifier, setting, statistic, extractor."""
         statistic, qualifier = self._split_statistic()
         return (
-            *_rank(self.protocol, PROTOCOLS),
+            *protocol_order(self.protocol),
             *_rank(qualifier, ("", *QUALIFIERS)),
             *_rank(f"{self.protocol}.{self.setting}", SETTINGS),
             *_rank(statistic, STATISTICS),
@@ -190,9 +190,14 @@ def protocol_title(protocol: str) -> str:
     return PROTOCOLS.get(protocol, words(protocol))
 
 
+def protocol_order(protocol: str) -> tuple[int, str]:
+    """Sorts protocols as the tables do."""
+    return _rank(protocol, PROTOCOLS)
+
+
 def file_stem(text: str) -> str:
     """`text` as a file name that is safe on every system."""
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-_") or "unnamed"
+    return re.sub(r"[^A-Za-z0-9_]+", "-", text).strip("-_") or "unnamed"
 
 
 def decimals(unit: str, values: Iterable[float]) -> int:

@@ -46,6 +46,8 @@ def write_plots(comparison: Comparison, colours: Mapping[str, str], folder: Path
     """Every plot that the comparison has measures for, each as PNG and PDF: `<folder>/<stem>.<plot>.png`."""
     written = []
     for name, figure in _figures(comparison, colours):
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # laid out once, not again for each file
         for ending in ("png", "pdf"):
             written.append(folder / f"{stem}.{name}.{ending}")
             with replacing(written[-1]) as temporary:

@@ -18,7 +18,7 @@ from anonbench.reporting.caveats import caveats
 from anonbench.reporting.comparison import SHARED, Comparison, by_protocol, compare
 from anonbench.reporting.figures import Figure, strip_path, write_figures
 from anonbench.reporting.files import write_text
-from anonbench.reporting.labels import GLOSSARY, file_stem, protocol_title
+from anonbench.reporting.labels import GLOSSARY, file_stem, protocol_order, protocol_title
 from anonbench.reporting.tables import LEGEND, write_csv, write_markdown, write_tex
 
 Sources = Sequence[tuple[Record, Path]]
@@ -81,14 +81,16 @@ def _write(comparisons: Sequence[Comparison], sources: Sources, out: Path) -> li
         plots = write_plots(comparison, colours, out / "plots", stem)
         figures = write_figures(comparison, folder_of, out / "galleries", stem)
         files += [*plots, *(figure.path for figure in figures)]
-        links = [_record_link(record, folder_of(record), out) for record in comparison.records]
-        sections.append(_section(comparison, plots, figures, links, out))
+        runs = _runs(
+            comparison, [_record_link(record, folder_of(record), out) for record in comparison.records]
+        )
+        sections.append(_section(comparison, runs, plots, figures, out))
     page = write_text(_render(sections, colours, [table.name for table in tables]), out / PAGE)
     return [page, *files]
 
 
 def _section(
-    comparison: Comparison, plots: Sequence[Path], figures: Sequence[Figure], links: Sequence[str], out: Path
+    comparison: Comparison, runs: Sequence[Any], plots: Sequence[Path], figures: Sequence[Figure], out: Path
 ) -> dict[str, Any]:
     """What the template shows of one comparison."""
     models = {model: record.model for model, record in comparison.by_column()}
@@ -109,9 +111,22 @@ def _section(
             if path.suffix == ".png"
         ],
         "figures": [(_link(figure.path, out), figure) for figure in figures],
-        "links": list(zip(links, comparison.by_column(), strict=True)),
+        "runs": runs,
         "extractors": sorted({item for record in comparison.records for item in record.extractors.items()}),
     }
+
+
+def _runs(comparison: Comparison, links: Sequence[str]) -> list[tuple[Record, list[tuple[str, Record, str]]]]:
+    """What was sampled and detected, each with every (model, record, link) that was measured on it.
+
+    The record that stands for a group is the one with the most seeds: models without latents need only one.
+    """
+    groups: dict[str, list[tuple[str, Record, str]]] = {}
+    for (model, record), link in zip(comparison.by_column(), links, strict=True):
+        sampled = f"{record.protocol} {record.data} {record.detection}"
+        groups.setdefault(sampled, []).append((model, record, link))
+    runs = [(max((run[1] for run in group), key=lambda r: len(r.seeds)), group) for group in groups.values()]
+    return sorted(runs, key=lambda run: protocol_order(run[0].protocol.name))
 
 
 def _render(sections: Sequence[dict[str, Any]], colours: dict[str, str], tables: Sequence[str]) -> str:

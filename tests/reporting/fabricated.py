@@ -25,7 +25,7 @@ def record(
     *,
     kind: str = "generator",
     protocol: str | None = None,
-    data: str = "fabricated",
+    data: str | DataRun = "fabricated",
     preset: str = "demo",
     **more: Any,
 ) -> Record:
@@ -47,7 +47,7 @@ def record(
         "peak_memory_mib": 100.0,
         "command": f"anonbench run fabricated --model {model}",
         "created": "2000-01-01T00:00:00Z",
-        "data": data_run(data),
+        "data": data if isinstance(data, DataRun) else data_run(data),
         "model": ModelRun(name=model, kind=kind, card_digest=f"card-{model}"),
     }
     name = protocol or next(iter(metrics)).split(".")[0]
@@ -55,9 +55,13 @@ def record(
     return Record(protocol=run, metrics=dict(metrics), **(defaults | more))
 
 
-def data_run(name: str = "fabricated", *, size: tuple[int, int] = (8, 4), digest: str = FAKE_DIGEST) -> DataRun:
+def data_run(
+    name: str = "fabricated", *, size: tuple[int, int] = (8, 4), digest: str = FAKE_DIGEST
+) -> DataRun:
     """Made-up data of tiny crops."""
-    return DataRun(name=name, digest=digest, size=size, counts={"samples": 123}, notes=("numbers are made up",))
+    return DataRun(
+        name=name, digest=digest, size=size, counts={"samples": 123}, notes=("numbers are made up",)
+    )
 
 
 def reid(value: float, *, spread: float = 0.2) -> dict[str, Metric]:
