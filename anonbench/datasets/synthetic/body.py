@@ -240,6 +240,9 @@ def _face_landmarks(rest: Floats, head: Floats, eye_height: float, mouth_height:
 def _create_model() -> Any:
     # anny reads its cache folder from the environment when it is first imported.
     os.environ.setdefault("ANNY_CACHE_DIR", str(cache_dir() / "anny"))
+    import warp
+
+    warp.config.log_level = warp.LOG_ERROR  # it greets on stdout, which belongs to the caller
     import anny
     import anny.models.full_model as full_model
     from anny.models.model_data import TopologyConfig
