@@ -30,8 +30,8 @@ _DECODER_ERRORS = (
     zlib.error,
 )
 _FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
-_SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
-_WITH_ALPHA = ("LA", "PA", "RGBA", "La", "RGBa")
+_DEEP = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
+_MODES = {"1": "black and white", "L": "grey", "P": "palette"}
 
 
 def is_image(path: Path) -> bool:
@@ -42,15 +42,19 @@ def is_image(path: Path) -> bool:
 def read_image(path: Path) -> Tensor:
     """The image in a file: uint8 (3, H, W), RGB, turned upright by its EXIF orientation.
 
-    Grey becomes three equal channels, 16-bit grey keeps its high byte (as Pillow does with 16-bit colour),
-    palettes and CMYK are converted, transparent pixels are laid over black. Raises DataError naming the file.
+    Only 8-bit RGB is taken. Colours decide every measure, so an image that would have to be converted (grey,
+    16 bits, transparency, palette, CMYK) is refused rather than guessed at. Raises DataError naming the file.
     """
     return decode_image(read_bytes(path), path)
 
 
 def decode_image(content: bytes, path: Path) -> Tensor:
     """`read_image` for bytes already in memory; `path` names them in errors."""
-    pixels = np.array(_to_rgb(_open(content, path), path))
+    image = _open(content, path)
+    found = _unlike_rgb(image, content)
+    if found:
+        raise DataError(f"{path}: a {found} image; convert it to 8-bit RGB (Pillow: image.convert('RGB'))")
+    pixels = np.array(image)
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 
@@ -105,27 +109,20 @@ def _open(content: bytes, path: Path) -> Image.Image:
     except UnidentifiedImageError as error:
         names = ", ".join(_FORMATS)
         raise DataError(f"{path}: not an image ({names} are read); convert or remove the file") from error
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        EOFError,
-        IndexError,
-        TypeError,
-        struct.error,
-        zlib.error,
-    ) as error:
+    except _DECODER_ERRORS as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{path}: broken image ({reason}); copy it again or remove it") from error
 
 
-def _to_rgb(image: Image.Image, path: Path) -> Image.Image:
-    if image.mode in _SIXTEEN_BIT:
-        return Image.fromarray((np.array(image).astype(np.uint16) >> 8).astype(np.uint8)).convert("RGB")
-    if image.mode in ("I", "F"):
-        raise DataError(f"{path}: 32-bit pixels have no agreed range; convert the image to 8 or 16 bits")
-    if image.mode in _WITH_ALPHA or "transparency" in image.info:
-        # Black, because tools that simply drop alpha also show black where a cut-out holds zeros.
-        rgba = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba).convert("RGB")
-    return image.convert("RGB")
+def _unlike_rgb(image: Image.Image, content: bytes) -> str:
+    """What makes an image something else than 8-bit RGB; empty if nothing does."""
+    if image.mode in _DEEP or _png_bit_depth(content) > 8:
+        return "16- or 32-bit"
+    if "transparency" in image.info or image.mode.endswith(("A", "a")):
+        return "transparent"
+    return "" if image.mode == "RGB" else _MODES.get(image.mode, image.mode)
+
+
+def _png_bit_depth(content: bytes) -> int:
+    """The bit depth that a PNG file declares (Pillow reads 16-bit RGB as 8-bit); 0 for other formats."""
+    return content[24] if content.startswith(b"\x89PNG\r\n\x1a\n") and len(content) > 24 else 0
