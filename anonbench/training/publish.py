@@ -1,4 +1,4 @@
-"""Puts the averaged weights of a run beside its card: `python -m anonbench.training.publish final --run DIR`."""
+"""Puts the averaged weights of a run beside its card: `python -m anonbench.training.publish NAME --run DIR`."""
 
 import hashlib
 import json

@@ -27,18 +27,18 @@ from anonbench.training.reid_augmentation import Augmentation
 
 NAME = "osnet_synthetic"
 
-EVALUATION_SIZES = ((72, 40), (144, 80), (288, 160))
-"""(H, W): the sizes at which synthetic people are used."""
+EVALUATION_SIZES = ((72, 40), (128, 64))
+"""(H, W) of the held-out crops: the size of the demo, and the usual one of re-identification."""
 
 
 class ReidTraining(Strict):
     """Every setting of a training."""
 
     width: Width = "osnet_x0_25"
-    input_size: tuple[int, int] = (128, 64)
-    render_size: tuple[int, int] = Field(default=(144, 80), description="(H, W) of the crops trained on")
+    input_size: tuple[int, int] = (96, 48)
+    render_size: tuple[int, int] = Field(default=(128, 64), description="(H, W) of the crops trained on")
     identities: int = Field(default=1000, ge=2)
-    images: int = Field(default=240_000, ge=1, description="images seen in training")
+    images: int = Field(default=160_000, ge=1, description="images seen in training")
     persons_per_batch: int = Field(default=16, ge=2)
     images_per_person: int = Field(default=4, ge=2)
     learning_rate: float = Field(default=2e-3, gt=0, description="peak of a one-cycle cosine schedule")

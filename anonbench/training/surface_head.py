@@ -93,7 +93,7 @@ def train(
 ) -> SurfaceHead:
     """A surface head in eval mode, trained on crops of the architecture's size with true surfaces.
 
-    report: called after every 100 steps with the step and the mean loss since the last call.
+    report: called after every 50 steps with the step and the mean loss since the last call.
     The same input gives the same network on one machine.
     """
     torch.manual_seed(config.seed)
@@ -109,8 +109,8 @@ def train(
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
-        running += float(loss.detach()) / 100
-        if report is not None and step % 100 == 0:
+        running += float(loss.detach()) / 50
+        if report is not None and step % 50 == 0:
             report(step, running)
             running = 0.0
     return head.eval()

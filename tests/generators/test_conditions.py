@@ -1,0 +1,78 @@
+from dataclasses import replace
+
+import torch
+
+from anonbench import template
+from anonbench.crops import KEYPOINTS
+from anonbench.generators.conditions import (
+    conditions_of,
+    discriminator_condition,
+    flip,
+    generator_input,
+    mapper_input,
+)
+
+ALL, NONE = torch.tensor([True, True]), torch.tensor([False, False])
+
+
+def test_generator_input_holds_no_pixel_of_the_person(random_crops):
+    crops = random_crops(2, (16, 16))
+    repainted = torch.where(crops.person_mask, 255 - crops.image, crops.image)
+    inputs = [generator_input(conditions_of(c)) for c in (crops, crops.with_image(repainted))]
+    assert inputs[0].shape == (2, 21, 16, 16)
+    assert torch.equal(*inputs)
+
+
+def test_mapper_input_holds_no_pixel_of_the_background(random_crops):
+    crops = random_crops(2, (16, 16))
+    repainted = torch.where(crops.person_mask, crops.image, 255 - crops.image)
+    inputs = [mapper_input(conditions_of(c)) for c in (crops, crops.with_image(repainted))]
+    assert torch.equal(*inputs)
+
+
+def test_surface_outside_the_person_mask_does_not_reach_the_networks(random_crops):
+    crops = random_crops(2, (16, 16))
+    spilled = replace(crops, surface=torch.where(crops.surface < 0, 7, crops.surface))
+    conditions = conditions_of(spilled)
+    assert not conditions.surface_mask[~crops.person_mask].any()
+    assert not conditions.embedding.sum(1, keepdim=True)[~crops.person_mask].any()
+
+
+def test_discriminator_condition_shows_the_person_mask_or_hides_its_hole_in_noise(random_crops):
+    conditions = conditions_of(random_crops(2, (16, 16)))
+    plain = discriminator_condition(conditions, "person_mask", torch.Generator().manual_seed(0))
+    improved = discriminator_condition(conditions, "surface_mask", torch.Generator().manual_seed(0))
+    hole = conditions.person_mask.bool().expand(-1, 3, -1, -1)
+    assert torch.equal(plain[:, 3:], conditions.person_mask)
+    assert not plain[:, :3][hole].any()
+    assert torch.equal(improved[:, 3:], conditions.surface_mask)
+    assert improved[:, :3][hole].std() > 0.5
+    assert torch.equal(improved[:, :3][~hole], conditions.image[~hole])
+    assert not torch.isclose(improved[:, :3][hole], conditions.image[hole]).all()
+
+
+def test_flip_swaps_left_and_right_vertices_with_the_pixels(random_crops):
+    crops = random_crops(2, (16, 16))
+    flipped = flip(crops, ALL)
+    assert torch.equal(flipped.image, crops.image.flip(3))
+    assert torch.equal(flipped.person_mask, crops.person_mask.flip(3))
+    assert torch.equal(flipped.surface, template.mirror(crops.surface).flip(2))
+    assert not torch.equal(flipped.surface, crops.surface.flip(2))
+
+
+def test_flip_swaps_left_and_right_keypoints_and_leaves_unknown_ones_unknown(random_crops):
+    crops = random_crops(2, (16, 16))
+    crops.keypoints[1] = 0
+    flipped = flip(crops, ALL)
+    left, right = KEYPOINTS.index("left_wrist"), KEYPOINTS.index("right_wrist")
+    assert torch.equal(flipped.keypoints[0, left, 1:], crops.keypoints[0, right, 1:])
+    torch.testing.assert_close(flipped.keypoints[0, left, 0], 16 - crops.keypoints[0, right, 0])
+    assert not flipped.keypoints[1].any()
+
+
+def test_flip_twice_or_of_nobody_changes_nothing(random_crops):
+    crops = random_crops(2, (16, 16))
+    for result in (flip(flip(crops, ALL), ALL), flip(crops, NONE)):
+        assert torch.equal(result.image, crops.image)
+        assert torch.equal(result.surface, crops.surface)
+        torch.testing.assert_close(result.keypoints, crops.keypoints)
