@@ -44,16 +44,21 @@ STATISTICS = {
     "random": "Perceptual distance to the original, random latent",
     "reconstructed": "Perceptual distance to the original, latent from the mapper",
     "diversity": "Diversity: perceptual distance between two latents",
-    "surface_same": "Surface distance, same latent",
-    "surface_different": "Surface distance, different latents",
-    "surface_latent": "Surface distance, one crop, two latents",
-    "surface_ratio": "Surface distance, same / different latent",
-    "surface_auc": "Surface distance, AUC same against different latent",
-    "perceptual_same": "Perceptual distance, same latent",
-    "perceptual_different": "Perceptual distance, different latents",
-    "perceptual_latent": "Perceptual distance, one crop, two latents",
-    "perceptual_ratio": "Perceptual distance, same / different latent",
-    "perceptual_auc": "Perceptual distance, AUC same against different latent",
+    **{
+        f"{key}_{statistic}": f"{name}, {words}"
+        for key, name in (
+            ("surface", "Surface distance"),
+            ("perceptual", "Perceptual distance"),
+            ("reid", "Re-ID distance"),
+        )
+        for statistic, words in (
+            ("same", "same latent"),
+            ("different", "different latents"),
+            ("latent", "one crop, two latents"),
+            ("ratio", "same / different latent"),
+            ("auc", "AUC same against different latent"),
+        )
+    },
     "reid_similarity": "Re-ID similarity, same latent",
     "sensitivity": "Controlled sensitivity: change by swap / by latent",
 }
@@ -110,9 +115,9 @@ GLOSSARY = {
         "Perceptual distance between two anonymizations of one crop. A constant output has none."
     ),
     "pose_swap.surface_ratio": (
-        "How much the colours of the body surface change with the pose under one latent, over how much they"
-        " differ between latents. Low: the latent decides, not the pose. Read it beside diversity: a constant"
-        " output is perfectly consistent."
+        "How much the colours of the body surface change with the pose under one latent, over how much they change"
+        " when the latent changes as well. Low: the latent decides, not the pose. Read it beside diversity: a"
+        " constant output is perfectly consistent. Models without latents are compared between people instead."
     ),
     "background_swap.surface_ratio": "The same ratio where only the background changes.",
 }

@@ -3,17 +3,19 @@
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from anonbench.errors import UsageError
 from anonbench.records import Metric, Record
-from anonbench.reporting.comparison import SHARED, Comparison, Row, by_protocol, compare
+from anonbench.reporting.comparison import SHARED, Comparison, Row, Shared, by_protocol, compare
 from anonbench.reporting.files import write_text
 from anonbench.reporting.labels import protocol_title
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
 LEGEND = (
     "Values with 95 % intervals; the arrow points to better. Bold: beats every other anonymizer by more than"
@@ -93,20 +95,18 @@ def write_csv(comparisons: Sequence[Comparison], path: Path) -> Path:
 
 
 def render_terminal(comparisons: Sequence[Comparison], console: "Console", full: bool = False) -> None:
-    """Print the headline tables, or with `full` every metric, intervals on a second line."""
-    from rich.table import Table
+    """Print the headline tables, or with `full` every metric, in the widest layout that fits the console.
+
+    Models side by side with all columns; else without n, chance, floor and ceiling; else one line per model.
+    """
     from rich.text import Text
 
     for comparison in comparisons:
-        table = Table(title=Text(comparison.title), title_justify="left", caption_justify="left")
-        table.add_column("Measure", overflow="fold")
-        for heading in (*comparison.models, *SHARED):
-            table.add_column(Text(heading), justify="right", overflow="fold")
-        for row in comparison.rows if full or not comparison.headlines else comparison.headlines:
-            measure = Text.assemble(row.label, "\n", (row.key.extractor, "dim"))
-            values = [_terminal_cell(row, model) for model in comparison.models]
-            table.add_row(measure, *values, *(row.common(name) for name in SHARED))
-        console.print(table)
+        rows = comparison.rows if full or not comparison.headlines else comparison.headlines
+        beside = [_side_by_side(comparison, rows, shared) for shared in (SHARED, ())]
+        unlimited = console.options.update(width=10_000)
+        fitting = [t for t in beside if console.measure(t, options=unlimited).maximum <= console.width]
+        console.print(fitting[0] if fitting else _stacked(comparison, rows))
         console.print(Text(LEGEND, style="dim"))
 
 
@@ -115,14 +115,44 @@ def _plain_cell(row: Row, model: str) -> str:
     return " ".join(part for part in (row.value(model), row.interval(model), mark and f"({mark})") if part)
 
 
-def _terminal_cell(row: Row, model: str) -> Any:
+def _side_by_side(comparison: Comparison, rows: Iterable[Row], shared: Sequence[Shared]) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(comparison.title), title_justify="left")
+    table.add_column("Measure", max_width=34)
+    for heading in (*comparison.models, *shared):
+        table.add_column(Text(heading), justify="right", no_wrap=True)
+    for row in rows:
+        values = [_value(row, model).append(f"\n{row.interval(model)}", "dim") for model in comparison.models]
+        measure = Text.assemble(row.label, "\n", (row.key.extractor, "dim"))
+        table.add_row(measure, *values, *(row.common(name) for name in shared))
+    return table
+
+
+def _stacked(comparison: Comparison, rows: Iterable[Row]) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(comparison.title), title_justify="left")
+    for heading in ("Measure, model", "Value", "95 % interval", "n", "Chance"):
+        table.add_column(heading, justify="left" if heading.startswith("Measure") else "right")
+    for row in rows:
+        table.add_section()
+        table.add_row(
+            Text.assemble(row.label, " ", (row.key.extractor, "dim")), "", "", "", row.common("chance")
+        )
+        for model, metric in row.metrics.items():
+            table.add_row(Text(f"  {model}"), _value(row, model), row.interval(model), str(metric.n))
+    return table
+
+
+def _value(row: Row, model: str) -> "Text":
     from rich.text import Text
 
     mark = row.marks.get(model, "")
     value = Text(row.value(model), style="bold green" if mark == "best" else "")
-    if mark == "tie":
-        value.append(" tie", style="cyan")
-    return value.append(f"\n{row.interval(model)}", style="dim")
+    return value.append(" tie", style="cyan") if mark == "tie" else value
 
 
 def _markdown_table(comparison: Comparison, rows: Iterable[Row]) -> str:

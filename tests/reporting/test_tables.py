@@ -123,3 +123,14 @@ def test_the_terminal_does_not_read_markup_in_names() -> None:
 
 def test_without_headline_measures_the_terminal_shows_all() -> None:
     assert "own number" in printed([record("final", {"mine.own_number.x": metric(4.0)})], 200)
+
+
+@pytest.mark.parametrize("width", range(70, 200, 13))
+def test_no_value_is_cut_off_whatever_the_width_of_the_terminal(width: int) -> None:
+    records = [record(f"model_number_{i}", reid(10.0 * i)) for i in range(1, 5)]
+    text = printed(records, width)
+    for i in range(1, 5):
+        assert f"model_number_{i}" in text
+        assert f"[{10 * i - 0.5:.1f}, {10 * i + 0.5:.1f}]" in text
+    assert "…" not in text
+    assert all(len(line) <= width for line in text.splitlines())
