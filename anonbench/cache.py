@@ -43,6 +43,8 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
         temporary.chmod(0o644)  # some writers, safetensors among them, make files private
         temporary.replace(path)
     except OSError as error:
-        raise CacheError(f"cannot write to the cache folder {path.parent} ({error.strerror}): {MEND}") from error
+        raise CacheError(
+            f"cannot write to the cache folder {path.parent} ({error.strerror}): {MEND}"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)

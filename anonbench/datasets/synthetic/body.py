@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,11 +22,13 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from anonbench.cache import cache_dir
+from anonbench.datasets.synthetic.poses import Pose
 from anonbench.template import VERTICES
 
 Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.integer[Any]]
 Bools = NDArray[np.bool_]
+Bytes = NDArray[np.uint8]
 
 EYES = (14598, 14742)
 MOUTH = (14992, 15128)
@@ -39,9 +42,9 @@ DECIMALS = 5
 
 @dataclass(frozen=True)
 class Posed:
-    """One posed body. vertices (V, 3) float32 and joints (bones, 3) float64 in metres; head (4, 4) maps
-    rest head coordinates to the posed head, spine (4, 4) those of the chest; scalp (2, 3) is the bounding
-    box of the scalp and back (2, 3) that of the torso, both at rest."""
+    """One posed body. vertices (V, 3) float32 and joints (bones, 3) float64 in metres; head (4, 4) moves
+    what is fixed to the head from its rest place, spine (4, 4) what is fixed to the chest; scalp and chest
+    (2, 3) are their bounding boxes at rest."""
 
     vertices: Floats
     joints: Floats
@@ -107,7 +110,7 @@ class Body:
         best, along = np.full(len(self.rest), np.inf), np.zeros(len(self.rest))
         for suffix, side in ((".L", 1), (".R", -1)):
             joints = [self.rest_joints[self.bone[name + suffix]] for name in bones]
-            for k, (start, end) in enumerate(zip(joints, joints[1:], strict=False)):
+            for k, (start, end) in enumerate(pairwise(joints)):
                 axis = end - start
                 t = ((self.rest - start) @ axis) / (axis @ axis)
                 distance = np.linalg.norm(self.rest - (start + np.clip(t, 0, 1)[:, None] * axis), axis=1)
@@ -118,13 +121,13 @@ class Body:
         return along
 
     @cached_property
-    def neighbours(self) -> sp.csr_matrix:
+    def neighbours(self) -> Any:
         """(VERTICES, VERTICES) row-stochastic mean over mesh neighbours, float32."""
         faces = self.faces[self.faces.max(1) < VERTICES]
         edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
         ones = np.ones(len(edges), np.float32)
-        graph = sp.coo_matrix((ones, (edges[:, 0], edges[:, 1])), (VERTICES, VERTICES)).tocsr()
-        graph = ((graph + graph.T) > 0).astype(np.float32)
+        graph: Any = sp.coo_matrix((ones, (edges[:, 0], edges[:, 1])), (VERTICES, VERTICES)).tocsr()
+        graph = (graph + graph.T).astype(bool).astype(np.float32)
         degree = np.maximum(np.asarray(graph.sum(1)).ravel(), 1)
         return (sp.diags(1 / degree) @ graph).tocsr().astype(np.float32)
 
@@ -163,12 +166,12 @@ class Body:
         order = np.lexsort((np.linalg.norm(x - centre[cluster], axis=1), cluster))
         first = np.r_[True, np.diff(cluster[order]) > 0]
         merged = order[first][cluster][self.faces]
-        proper = (merged[:, 0] != merged[:, 1]) & (merged[:, 1] != merged[:, 2]) & (merged[:, 0] != merged[:, 2])
-        return merged[proper].astype(np.int32)
+        proper = (
+            (merged[:, 0] != merged[:, 1]) & (merged[:, 1] != merged[:, 2]) & (merged[:, 0] != merged[:, 2])
+        )
+        return np.asarray(merged[proper].astype(np.int32))
 
-    def pose(
-        self, rotations: Sequence[dict[str, Floats]], phenotypes: Sequence[dict[str, float]]
-    ) -> list[Posed]:
+    def pose(self, rotations: Sequence[Pose], phenotypes: Sequence[dict[str, float]]) -> list[Posed]:
         """Pose B bodies. rotations: per body, rotation vector (3,) by bone name, about world axes at rest.
 
         The same bytes for any batch size and thread count (`DECIMALS`).
@@ -192,15 +195,18 @@ class Body:
         scalp = np.flatnonzero(self.scalp[:VERTICES] > 0)
         chest = self._chest
         return [
-            Posed(vertices[k], joints[k], heads[k], spines[k], _bounds(rest[k, scalp]), _bounds(rest[k, chest]))
+            Posed(
+                vertices[k], joints[k], heads[k], spines[k], _bounds(rest[k, scalp]), _bounds(rest[k, chest])
+            )
             for k in range(len(rotations))
         ]
 
     @cached_property
     def _chest(self) -> Ints:
+        """Body vertices of the chest."""
         z = self.rest[:VERTICES, 2]
         trunk = (self.arm[:VERTICES] < 0.3) & (self.head[:VERTICES] < 0.3)
-        return np.flatnonzero(trunk & (z > 0.15) & (z < 0.52))
+        return np.asarray(np.flatnonzero(trunk & (z > 0.15) & (z < 0.52)))
 
 
 def _rounded(tensor: torch.Tensor) -> Floats:
@@ -227,7 +233,9 @@ def body() -> Body:
     return Body()
 
 
-def _face_landmarks(rest: Floats, head: Floats, eye_height: float, mouth_height: float) -> tuple[int, tuple[int, int]]:
+def _face_landmarks(
+    rest: Floats, head: Floats, eye_height: float, mouth_height: float
+) -> tuple[int, tuple[int, int]]:
     """Vertices of the tip of the nose and of the (left, right) ears of a body at rest, facing -y."""
     x, y, z = rest[:VERTICES].T
     middle = (head[:VERTICES] > 0.3) & (np.abs(x) < 0.01) & (z < eye_height) & (z > mouth_height)

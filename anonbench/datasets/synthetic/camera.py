@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from anonbench.datasets.synthetic.body import Floats
-from anonbench.datasets.synthetic.wardrobe import Stream, stream
+from anonbench.datasets.synthetic.body import Bytes, Floats
+from anonbench.datasets.synthetic.streams import Stream, stream
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Response:
     blur: float
     grain: Floats
 
-    def __call__(self, display: Floats) -> Floats:
+    def __call__(self, display: Floats) -> Bytes:
         """uint8 (H, W, 3) from display-referred light, float (H, W, 3)."""
         height, width = display.shape[:2]
         image = np.clip(display @ self.gain.T, 0, None) ** self.gamma
@@ -89,7 +89,7 @@ class Response:
         if sigma > 0.15:
             # Truncated at two sigma: colour must not travel further than the dilated person mask.
             image = gaussian_filter(image, (sigma, sigma, 0), truncate=2.0)
-        return np.asarray((np.clip(image + self.grain, 0, 1) * 255 + 0.5).astype(np.uint8))
+        return (np.clip(image + self.grain, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
 def response(seed: int, camera: int, shot: tuple[int, ...], size: tuple[int, int]) -> Response:

@@ -10,10 +10,12 @@ import os
 import queue
 import subprocess
 import sys
+import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,7 @@ CHUNK = 64
 MOST_WORKERS = 16
 """A worker holds about 1.1 GB."""
 
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,7 @@ def render_chunk(job: Job) -> None:
     split = SPLITS[job.split]
     first = job.number * CHUNK
     plans = [split.plan(split, job.seed, i) for i in range(first, first + CHUNK)]
-    with _one_torch_thread():
-        samples = render(body(), job.seed, plans, job.size)
+    samples = render(body(), job.seed, plans, job.size)
 
     def stacked(name: str) -> NDArray[Any]:
         return np.stack([getattr(sample, name) for sample in samples])
@@ -84,19 +85,6 @@ def render_chunk(job: Job) -> None:
     write_atomic(file, lambda path: save_file(contiguous, path))
 
 
-@contextmanager
-def _one_torch_thread() -> Iterator[None]:
-    """Small batches run faster without a thread pool; the caller's setting comes back afterwards."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 def read_chunk(file: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
     """The named arrays of a chunk file, as `render_chunk` stores them. Raises CacheError if it is damaged."""
     try:
@@ -109,96 +97,115 @@ def read_chunk(file: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
 def render_chunks(jobs: Sequence[Job], workers: int, done: Callable[[], object]) -> None:
     """Render all jobs in up to `workers` processes, calling `done` after each.
 
-    A single job is rendered in this process. Raises CacheError where the folder cannot be written.
+    Raises CacheError where the folder cannot be written, RuntimeError with a worker's last words if it died.
     """
-    if len(jobs) == 1:
-        render_chunk(jobs[0])
-        done()
-        return
     waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
     for job in jobs:
         waiting.put(job)
-    failures: list[BaseException] = []
-    processes: list[subprocess.Popen[str]] = []
+    failures: list[Exception] = []
+    running: list[_Worker] = []
     threads: list[threading.Thread] = []
     try:
         for _ in range(min(workers, len(jobs))):
-            process = _start()
-            processes.append(process)
-            # The first worker lets anny fill its cache; together they would each build it.
-            if not _answer(process).get("ready"):
-                raise RuntimeError("a render worker did not start; its error is above")
-            threads.append(threading.Thread(target=_feed, args=(process, waiting, done, failures), daemon=True))
-            threads[-1].start()
+            # One after the other: the first lets anny fill its cache, together they would each build it.
+            running.append(_Worker())
+            feed = threading.Thread(target=_feed, args=(running[-1], waiting, done, failures), daemon=True)
+            feed.start()
+            threads.append(feed)
         for thread in threads:
             thread.join()
     finally:
-        for process in processes:
-            process.kill()
-            process.wait()
+        for worker in running:
+            worker.kill()
     if failures:
         raise failures[0]
 
 
-def _start() -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "anonbench.datasets.synthetic.chunks"]
-    # The caller's import path: anonbench need not be installed.
-    path = os.pathsep.join(entry for entry in sys.path if entry)
-    environment = os.environ | ONE_THREAD | {"PYTHONPATH": path}
-    return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-    )
-
-
 def _feed(
-    process: subprocess.Popen[str],
+    worker: "_Worker",
     waiting: "queue.SimpleQueue[Job]",
     done: Callable[[], object],
-    failures: list[BaseException],
+    failures: list[Exception],
 ) -> None:
     """Give one worker jobs until none is left or something failed."""
-    while not failures:
-        try:
-            job = waiting.get_nowait()
-        except queue.Empty:
-            return
-        try:
-            assert process.stdin is not None
-            print(json.dumps(asdict(job)), file=process.stdin, flush=True)
-            answer = _answer(process)
-        except OSError as error:
-            failures.append(error)
-            return
-        if "cache_error" in answer:
-            failures.append(CacheError(answer["cache_error"]))
-        elif "rendered" not in answer:
-            failures.append(RuntimeError(f"a render worker died at chunk {job.number}; its error is above"))
-        else:
+    try:
+        while not failures and not waiting.empty():
+            worker.render(waiting.get_nowait())
             done()
+    except queue.Empty:
+        return
+    except Exception as error:
+        failures.append(error)
 
 
-def _answer(process: subprocess.Popen[str]) -> dict[str, Any]:
-    """The worker's next line; empty if it died."""
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    return json.loads(line) if line else {}
+class _Worker:
+    """A process that renders chunks. What its libraries print is kept back and shown only if it dies."""
+
+    def __init__(self) -> None:
+        # The caller's import path: anonbench need not be installed.
+        path = os.pathsep.join(entry for entry in sys.path if entry)
+        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - lives as long as the process
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "anonbench.datasets.synthetic.chunks"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            env=os.environ | ONE_THREAD | {"PYTHONPATH": path},
+        )
+        try:
+            self._answer()
+        except BaseException:
+            self.kill()
+            raise
+
+    def render(self, job: Job) -> None:
+        """Render one chunk. Raises CacheError where its file cannot be written."""
+        assert self._process.stdin is not None
+        # A dead worker shows as a broken pipe here or as an empty answer below: report the latter.
+        with suppress(OSError):
+            print(json.dumps(asdict(job)), file=self._process.stdin, flush=True)
+        self._answer()
+
+    def kill(self) -> None:
+        """End the process, whatever it does: chunk files are whole or absent."""
+        self._process.kill()
+        self._process.communicate()
+        self._log.close()
+
+    def _answer(self) -> None:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            self._log.seek(0)
+            words = self._log.read().strip().splitlines()[-5:]
+            raise RuntimeError("a render worker died: " + "\n".join(words))
+        if "cache_error" in (answer := json.loads(line)):
+            raise CacheError(answer["cache_error"])
 
 
 def _work() -> None:
     """The worker's loop."""
+    import torch
+
     from anonbench.datasets.synthetic.body import body
 
     answers, sys.stdout = sys.stdout, sys.stderr  # libraries may print; answers must stay alone
-    body()
-    print(json.dumps({"ready": True}), file=answers, flush=True)
+
+    def answer(work: Callable[[], object]) -> None:
+        try:
+            work()
+            message = {}
+        except CacheError as error:
+            message = {"cache_error": str(error)}
+        print(json.dumps(message), file=answers, flush=True)
+
+    torch.set_num_threads(1)
+    answer(body)
     for line in sys.stdin:
         fields = json.loads(line)
         job = Job(**fields | {"size": tuple(fields["size"])})
-        try:
-            render_chunk(job)
-            print(json.dumps({"rendered": job.number}), file=answers, flush=True)
-        except CacheError as error:
-            print(json.dumps({"cache_error": str(error)}), file=answers, flush=True)
+        answer(partial(render_chunk, job))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anonbench.cache import cache_dir
+from anonbench.cache import cache_dir, make_folder
 from anonbench.crops import Outcome, PersonCrops
 from anonbench.datasets.synthetic.chunks import CHUNK, Job, default_workers, read_chunk, render_chunks
 from anonbench.datasets.synthetic.splits import SPLITS, Plan
@@ -124,6 +124,7 @@ class SyntheticDataset:
         missing = [c for c in chunks if not self._file(c).exists()]
         if not missing:
             return
+        make_folder(self._folder)  # a folder that cannot be written fails before any worker starts
         jobs = [Job(self._split.name, self._seed, self.size, c, str(self._file(c))) for c in missing]
         text = f"render {self.name} {self.size[0]}x{self.size[1]}"
         with _progress_bar(text, len(jobs), progress) as advance:

@@ -7,7 +7,6 @@ import numpy as np
 from anonbench.crops import KEYPOINTS
 from anonbench.datasets.synthetic.body import EYES, Body, Bools, Floats, Posed
 from anonbench.datasets.synthetic.camera import Camera
-from anonbench.template import VERTICES
 
 BONES = {
     "shoulder": "upperarm01", "elbow": "lowerarm01", "wrist": "wrist",
@@ -48,10 +47,13 @@ def _points(body: Body, posed: Posed) -> Floats:
     """(17, 3) world positions in COCO's order."""
     eyes = posed.vertices[slice(*EYES)]
     left = body.rest[slice(*EYES), 0] > 0
-    named = {"nose": posed.vertices[body.nose], "left_eye": eyes[left].mean(0), "right_eye": eyes[~left].mean(0)}
+    named = {
+        "nose": posed.vertices[body.nose],
+        "left_eye": eyes[left].mean(0),
+        "right_eye": eyes[~left].mean(0),
+    }
     for side, suffix, ear in (("left_", ".L", body.ears[0]), ("right_", ".R", body.ears[1])):
         named[side + "ear"] = posed.vertices[ear]
         for joint, bone in BONES.items():
             named[side + joint] = posed.joints[body.bone[bone + suffix]]
     return np.stack([named[name] for name in KEYPOINTS]).astype(np.float64)
-

@@ -32,7 +32,8 @@ def random_pose(rng: np.random.Generator, kind: str | None = None) -> tuple[str,
         pose |= {name + suffix: vector for name, vector in (legs | _arm(rng, gesture, sign, step)).items()}
     pose["spine03"], pose["spine01"] = rng.normal(0, 0.05, 3), rng.normal(0, 0.05, 3)
     pose["neck01"] = rng.normal(0, 0.08, 3)
-    pose["head"] = rng.normal(0, 0.1, 3) + [0, 0, rng.normal(0, 0.2)]
+    pose["head"] = rng.normal(0, 0.1, 3)
+    pose["head"][2] += rng.normal(0, 0.2)
     return kind, pose
 
 

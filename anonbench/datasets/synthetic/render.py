@@ -9,15 +9,16 @@ import numpy as np
 from scipy.ndimage import binary_dilation, gaussian_filter
 
 from anonbench.crops import NO_VERTEX
-from anonbench.datasets.synthetic import camera as cameras
 from anonbench.datasets.synthetic import scene, shading
-from anonbench.datasets.synthetic.body import Body, Bools, Floats, Ints, Posed
+from anonbench.datasets.synthetic.body import Body, Bools, Bytes, Floats, Ints, Posed
+from anonbench.datasets.synthetic.camera import Camera, frame, response
 from anonbench.datasets.synthetic.keypoints import coco_keypoints
 from anonbench.datasets.synthetic.outfit import Material, Mesh, dress
 from anonbench.datasets.synthetic.poses import Pose, random_pose
 from anonbench.datasets.synthetic.scene import Light
 from anonbench.datasets.synthetic.splits import Plan
-from anonbench.datasets.synthetic.wardrobe import Identity, Stream, identity, stream
+from anonbench.datasets.synthetic.streams import Stream, stream
+from anonbench.datasets.synthetic.wardrobe import Identity, identity
 
 SUPERSAMPLING = 2
 COARSE_ROWS = 160
@@ -33,8 +34,8 @@ class Sample:
     occluder; person_mask: bool (H, W), every pixel with any colour of the person; surface: int32 (H, W);
     keypoints: float32 (17, 3)."""
 
-    image: Ints
-    plate: Ints
+    image: Bytes
+    plate: Bytes
     person_mask: Bools
     surface: Ints
     keypoints: Floats
@@ -51,39 +52,58 @@ def render(body: Body, seed: int, plans: Sequence[Plan], size: tuple[int, int]) 
     ]
 
 
+@dataclass(frozen=True)
+class _Shot:
+    """A posed and dressed person before a camera."""
+
+    body: Body
+    seed: int
+    plan: Plan
+    who: Identity
+    mesh: Mesh
+    camera: Camera
+    tracer: "Tracer"
+    light: Light
+    size: tuple[int, int]
+
+
 def _render(
-    body: Body, seed: int, plan: Plan, who: Identity, pose: tuple[str, Pose], posed: Posed, size: tuple[int, int]
+    body: Body,
+    seed: int,
+    plan: Plan,
+    who: Identity,
+    pose: tuple[str, Pose],
+    posed: Posed,
+    size: tuple[int, int],
 ) -> Sample:
     mesh = dress(body, who, posed, sitting=pose[0] == "sit", coarse=size[0] <= COARSE_ROWS)
-    camera = cameras.frame(stream(seed, Stream.VIEW, *plan.view), mesh.vertices[mesh.person], size, plan.azimuth)
-    tracer = Tracer(mesh, camera)
+    camera = frame(stream(seed, Stream.VIEW, *plan.view), mesh.vertices[mesh.person], size, plan.azimuth)
     light = scene.random_light(stream(seed, Stream.LIGHT, *plan.light), plan.light_theme)
-    layer = _person(body, seed, who, mesh, camera, tracer, light, size)
-    plate, ground = _plate(seed, plan, camera, mesh, size)
-    shaded = plate
-    if plan.ground_shadow:
-        shaded = plate * (1 - _ground_shadow(tracer, camera, light, ground))[..., None]
-    image = shaded * (1 - layer.coverage[..., None]) + layer.radiance
-    surface, person = layer.surface, layer.person
-    cover = _occluder(stream(seed, Stream.OCCLUDER, *plan.shot), size) if plan.occluders else None
+    shot = _Shot(body, seed, plan, who, mesh, camera, Tracer(mesh, camera), light, size)
+
+    layer = _person(shot)
+    plate, ground = _plate(shot)
+    shadow = _ground_shadow(shot, ground) if plan.ground_shadow else np.zeros(size)
+    image = plate * (1 - shadow)[..., None] * (1 - layer.coverage[..., None]) + layer.radiance
+    cover = occluder(stream(seed, Stream.OCCLUDER, *plan.shot), size) if plan.occluders else None
+    hidden = np.zeros(size, bool)
     if cover is not None:
-        hidden = cover[..., 3] > 0
-        image = np.where(hidden[..., None], cover[..., :3] * light.level, image)
-        surface, person = np.where(hidden, NO_VERTEX, surface), np.where(hidden, 0, person)
-    develop = cameras.response(seed, plan.camera, plan.shot, size)
-    hidden = np.zeros(size, bool) if cover is None else cover[..., 3] > 0
+        reflectance, hidden = cover
+        image = np.where(hidden[..., None], reflectance * light.level, image)
+    develop = response(seed, plan.camera, plan.shot, size)
     return Sample(
         image=develop(_display(image)),
         plate=develop(_display(plate)),
-        person_mask=grown(person > 0),
-        surface=surface.astype(np.int32),
-        keypoints=coco_keypoints(body, posed, camera, tracer.first_hit, hidden),
+        person_mask=grown((layer.person > 0) & ~hidden),
+        surface=np.where(hidden, NO_VERTEX, layer.surface).astype(np.int32),
+        keypoints=coco_keypoints(body, posed, camera, shot.tracer.first_hit, hidden),
     )
 
 
 def grown(covered: Bools) -> Bools:
     """The mask dilated by one pixel per 144 rows (at least one): blur spreads the person's colour that far."""
-    return np.asarray(binary_dilation(covered, np.ones((3, 3), bool), iterations=max(1, round(len(covered) / 144))))
+    pixels = max(1, round(len(covered) / 144))
+    return np.asarray(binary_dilation(covered, np.ones((3, 3), bool), iterations=pixels))
 
 
 def _display(radiance: Floats) -> Floats:
@@ -100,7 +120,7 @@ def _device() -> Any:
 class Tracer:
     """A mesh ready for rays. Coordinates are moved to the camera's target: Embree works in float32."""
 
-    def __init__(self, mesh: Mesh, camera: cameras.Camera) -> None:
+    def __init__(self, mesh: Mesh, camera: Camera) -> None:
         from embreex.mesh_construction import TriangleMesh
         from embreex.rtcore_scene import EmbreeScene
 
@@ -140,35 +160,32 @@ class _Layer:
     surface: Ints
 
 
-def _person(
-    body: Body, seed: int, who: Identity, mesh: Mesh, camera: cameras.Camera, tracer: Tracer, light: Light,
-    size: tuple[int, int],
-) -> _Layer:  # fmt: skip
+def _person(shot: _Shot) -> _Layer:
     """Cast SUPERSAMPLING^2 rays per pixel of the person's bounding box and average them."""
-    low, high = _bounding_box(camera.pixels(mesh.vertices), size)
+    low, high = _bounding_box(shot.camera.pixels(shot.mesh.vertices), shot.size)
     rows, columns = high[1] - low[1], high[0] - low[0]
     n = SUPERSAMPLING
     y, x = np.mgrid[low[1] * n : high[1] * n, low[0] * n : high[0] * n]
-    directions = camera.rays((x + 0.5) / n, (y + 0.5) / n).reshape(-1, 3)
-    hits = tracer.from_camera(directions)
+    directions = shot.camera.rays((x + 0.5) / n, (y + 0.5) / n).reshape(-1, 3)
+    hits = shot.tracer.from_camera(directions)
     hit = np.flatnonzero(hits["primID"] >= 0)
     face = hits["primID"][hit]
     u, v = hits["u"][hit], hits["v"][hit]
     barycentric = np.stack([1 - u - v, u, v], -1)
-    radiance, material = _shade(body, seed, who, mesh, camera, tracer, light, face, barycentric, directions[hit])
+    radiance, material = _shade(shot, face, barycentric, directions[hit])
 
     is_person = material != Material.SEAT
-    samples = np.zeros((len(directions), 5))
-    samples[hit, :3], samples[hit, 3], samples[hit, 4] = radiance, 1, is_person
-    means = samples.reshape(rows, n, columns, n, 5).mean((1, 3))
-    corner = mesh.faces[face, barycentric.argmax(1)]
+    rays = np.zeros((len(directions), 5))
+    rays[hit, :3], rays[hit, 3], rays[hit, 4] = radiance, 1, is_person
+    means = rays.reshape(rows, n, columns, n, 5).mean((1, 3))
+    corner = shot.mesh.faces[face, barycentric.argmax(1)]
     vertex = np.full(len(directions), NO_VERTEX)
-    vertex[hit] = np.where(is_person, mesh.template_vertex[corner], NO_VERTEX)
-    vertex = vertex.reshape(rows, n, columns, n).transpose(0, 2, 1, 3).reshape(rows, columns, n * n)
-    first = np.take_along_axis(vertex, (vertex >= 0).argmax(-1)[..., None], -1)[..., 0]
+    vertex[hit] = np.where(is_person, shot.mesh.template_vertex[corner], NO_VERTEX)
+    of_pixel = vertex.reshape(rows, n, columns, n).transpose(0, 2, 1, 3).reshape(rows, columns, n * n)
+    first = np.take_along_axis(of_pixel, (of_pixel >= 0).argmax(-1)[..., None], -1)[..., 0]
 
     box = np.s_[low[1] : high[1], low[0] : high[0]]
-    whole, surface = np.zeros((*size, 5)), np.full(size, NO_VERTEX)
+    whole, surface = np.zeros((*shot.size, 5)), np.full(shot.size, NO_VERTEX)
     whole[box] = means
     surface[box] = np.where(means[..., 4] >= 0.5, first, NO_VERTEX)
     return _Layer(whole[..., :3], whole[..., 3], whole[..., 4], surface)
@@ -180,11 +197,9 @@ def _bounding_box(pixels: Floats, size: tuple[int, int]) -> tuple[Ints, Ints]:
     return low, high
 
 
-def _shade(
-    body: Body, seed: int, who: Identity, mesh: Mesh, camera: cameras.Camera, tracer: Tracer, light: Light,
-    face: Ints, barycentric: Floats, directions: Floats,
-) -> tuple[Floats, Ints]:  # fmt: skip
+def _shade(shot: _Shot, face: Ints, barycentric: Floats, directions: Floats) -> tuple[Floats, Ints]:
     """Radiance (N, 3) and material (N,) of hits."""
+    mesh, who, light = shot.mesh, shot.who, shot.light
     corners = mesh.faces[face]
 
     def interpolate(values: Floats) -> Floats:
@@ -193,38 +208,39 @@ def _shade(
     fields, normals, points = interpolate(mesh.fields), interpolate(mesh.normals), interpolate(mesh.vertices)
     material = shading.materials(fields, mesh.material[face], who)
     normals[np.einsum("nc,nc->n", normals, directions) > 0] *= -1
-    normals = shading.wrinkled(normals, fields[:, 6:9], material, seed, who)
+    normals = shading.wrinkled(normals, fields[:, 6:9], material, shot.seed, who)
     towards_eye = -directions / np.linalg.norm(directions, axis=1, keepdims=True)
-    sunlit = tracer.sunlit(points + normals * 0.012, light.direction)
-    reflectance = shading.albedo(body, who, fields, material)
+    sunlit = shot.tracer.sunlit(points + normals * 0.012, light.direction)
+    reflectance = shading.albedo(shot.body, who, fields, material)
     return shading.lit(reflectance, normals, towards_eye, sunlit, light), material
 
 
-def _plate(
-    seed: int, plan: Plan, camera: cameras.Camera, mesh: Mesh, size: tuple[int, int]
-) -> tuple[Floats, Floats]:
-    """The lit scene without the person, linear (H, W, 3), and its ground distance (H, W)."""
-    floor = float(mesh.vertices[:, 2].min())
+STANDING = np.array([[-0.3, -0.2, -0.95], [0.3, 0.2, 0.78]])
+"""Bounding box of somebody standing, metres: frames places that must not depend on the person."""
+
+
+def _plate(shot: _Shot) -> tuple[Floats, Floats]:
+    """The lit place without the person, linear (H, W, 3), and the distance to its ground (H, W)."""
+    plan, seed, camera = shot.plan, shot.seed, shot.camera
+    floor = float(shot.mesh.vertices[:, 2].min())
     if plan.fixed_scene_camera:
-        camera = cameras.frame(stream(seed, Stream.VIEW, *plan.scene), np.array(STANDING), size)
-        floor = STANDING[0][2]
+        camera = frame(stream(seed, Stream.VIEW, *plan.scene), STANDING, shot.size)
+        floor = float(STANDING[0, 2])
     light = scene.random_light(stream(seed, Stream.LIGHT, *plan.scene_light), plan.light_theme)
-    colours, ground = scene.background(stream(seed, Stream.SCENE, *plan.scene), plan.scene_theme, camera, floor, size)
+    rng = stream(seed, Stream.SCENE, *plan.scene)
+    colours, ground = scene.background(rng, plan.scene_theme, camera, floor, shot.size)
     return colours**shading.GAMMA * light.level * light.colour, ground
 
 
-STANDING = ((-0.3, -0.2, -0.95), (0.3, 0.2, 0.78))
-"""Bounding box of somebody standing, metres: frames scenes that must not depend on the person."""
-
-
-def _ground_shadow(tracer: Tracer, camera: cameras.Camera, light: Light, ground: Floats) -> Floats:
-    """(H, W) share of light that the person keeps from the ground."""
+def _ground_shadow(shot: _Shot, ground: Floats) -> Floats:
+    """(H, W) share of light that the person keeps from the ground, given its distance along each ray."""
+    camera, light = shot.camera, shot.light
     near = np.isfinite(ground)
     y, x = np.nonzero(near)
     points = camera.centre + ground[near][:, None] * camera.rays(x + 0.5, y + 0.5)
     close = np.linalg.norm((points - camera.target)[:, :2], axis=1) < SHADOW_REACH
     dark = np.zeros(len(points))
-    dark[close] = ~tracer.sunlit(points[close] + [0, 0, 0.003], light.direction)
+    dark[close] = ~shot.tracer.sunlit(points[close] + [0, 0, 0.003], light.direction)
     shadow = np.zeros(ground.shape)
     shadow[near] = dark
     direct = light.sun * light.direction[2]
@@ -232,8 +248,8 @@ def _ground_shadow(tracer: Tracer, camera: cameras.Camera, light: Light, ground:
     return np.asarray(gaussian_filter(shadow, len(ground) / 288) * share)
 
 
-def _occluder(rng: np.random.Generator, size: tuple[int, int]) -> Floats | None:
-    """Something in front of the person in OCCLUDED_SHARE of the shots: (H, W, 4) reflectance and coverage."""
+def occluder(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Floats, Bools] | None:
+    """Something in front of the person in OCCLUDED_SHARE of the shots: reflectance (H, W, 3), where (H, W)."""
     if rng.random() >= OCCLUDED_SHARE:
         return None
     height, width = size
@@ -246,7 +262,7 @@ def _occluder(rng: np.random.Generator, size: tuple[int, int]) -> Floats | None:
         top, h, w = 0.0, float(height), rng.uniform(0.06, 0.14) * width
     y, x = np.mgrid[0:height, 0:width] + 0.5
     round_off = rng.choice([2.0, 6.0, 40.0])
-    distance = np.abs((x - left - w / 2) / (w / 2)) ** round_off + np.abs((y - top - h / 2) / (h / 2)) ** round_off
-    inside = (distance < 1) if not pole else np.abs(x - left - w / 2) < w / 2
+    across, down = np.abs((x - left - w / 2) / (w / 2)), np.abs((y - top - h / 2) / (h / 2))
+    inside = across < 1 if pole else across**round_off + down**round_off < 1
     colours = rng.uniform(0.03, 0.6, 3) * (0.8 + 0.4 * scene.noise(rng, size, 4)[..., None])
-    return np.concatenate([colours, inside[..., None]], -1)
+    return colours, inside

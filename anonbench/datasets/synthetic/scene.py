@@ -40,7 +40,9 @@ def random_light(rng: np.random.Generator, theme: int) -> Light:
     horizontal = np.cos(elevation)
     direction = [np.sin(azimuth) * horizontal, -np.cos(azimuth) * horizontal, np.sin(elevation)]
     tint = np.array(which.tint) * (1 + rng.normal(0, 0.03, 3))
-    return Light(np.array(direction), tint, float(rng.uniform(*which.sun)), float(rng.uniform(*which.ambient)))
+    return Light(
+        np.array(direction), tint, float(rng.uniform(*which.sun)), float(rng.uniform(*which.ambient))
+    )
 
 
 def noise(rng: np.random.Generator, size: tuple[int, int], octaves: int = 5) -> Floats:
@@ -59,7 +61,7 @@ def noise(rng: np.random.Generator, size: tuple[int, int], octaves: int = 5) -> 
 def _tent(pixels: int, cells: int) -> Floats:
     """(pixels, cells + 1) linear interpolation weights."""
     position = np.arange(pixels)[:, None] / pixels * cells
-    return np.maximum(0, 1 - np.abs(position - np.arange(cells + 1)))
+    return np.asarray(np.maximum(0, 1 - np.abs(position - np.arange(cells + 1))))
 
 
 def background(
@@ -107,7 +109,14 @@ class _Painter:
         self.image += self.pick(self.theme.sky) * (1.05 - 0.35 * up)
 
     def plane(
-        self, axis: int, position: float, style: str, scale: float, base: Floats, accent: Floats, top: float = np.inf
+        self,
+        axis: int,
+        position: float,
+        style: str,
+        scale: float,
+        base: Floats,
+        accent: Floats,
+        top: float = np.inf,
     ) -> Bools:
         """Paint the plane `axis` = `position` where it is nearest; walls end at height `top`. Returns where."""
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -126,15 +135,30 @@ class _Painter:
         return np.asarray(seen)
 
     def ground(self) -> None:
-        styles = {"open": ["plain", "ripple"], "street": ["tile", "plain", "brick"], "park": ["plain", "ripple"]}
+        styles = {
+            "open": ["plain", "ripple"],
+            "street": ["tile", "plain", "brick"],
+            "park": ["plain", "ripple"],
+        }
         style = str(self.rng.choice(styles.get(self.theme.place, ["tile", "plank", "check"])))
-        base, accent = self.pick(self.theme.ground), self.pick(self.theme.ground) * self.rng.uniform(0.75, 0.95)
+        base, accent = (
+            self.pick(self.theme.ground),
+            self.pick(self.theme.ground) * self.rng.uniform(0.75, 0.95),
+        )
         seen = self.plane(2, 0.0, style, self.rng.uniform(0.4, 1.2), base, accent)
         np.copyto(self.ground_distance, self.distance, where=seen)
 
     def open(self) -> None:
         """Water or a distant band at the horizon, sometimes a low wall."""
-        self.plane(1, self.rng.uniform(6, 30), "ripple", 2.0, self.pick(self.theme.wall), self.pick(self.theme.wall), 1.6)
+        self.plane(
+            1,
+            self.rng.uniform(6, 30),
+            "ripple",
+            2.0,
+            self.pick(self.theme.wall),
+            self.pick(self.theme.wall),
+            1.6,
+        )
         if self.rng.random() < 0.4:
             height = self.rng.uniform(0.5, 1.2)
             self._cover(1, self.rng.uniform(1.5, 5), "plank", 1.0, self.pick(self.theme.ground), height)
@@ -142,11 +166,21 @@ class _Painter:
     def street(self) -> None:
         """House fronts on the sides and, often, across."""
         for side in (-1, 1):
-            position, style = side * self.rng.uniform(1.2, 5), str(self.rng.choice(["window", "brick", "plain"]))
+            position, style = (
+                side * self.rng.uniform(1.2, 5),
+                str(self.rng.choice(["window", "brick", "plain"])),
+            )
             if self.rng.random() < 0.8:
                 self._cover(0, position, style, self.rng.uniform(1.2, 3), self.pick(self.theme.wall), np.inf)
         if self.rng.random() < 0.7:
-            self._cover(1, self.rng.uniform(4, 18), "window", self.rng.uniform(2, 4), self.pick(self.theme.wall), np.inf)
+            self._cover(
+                1,
+                self.rng.uniform(4, 18),
+                "window",
+                self.rng.uniform(2, 4),
+                self.pick(self.theme.wall),
+                np.inf,
+            )
 
     def park(self) -> None:
         """A hedge or trees behind, with the structure of leaves."""
@@ -157,12 +191,18 @@ class _Painter:
         if self.rng.random() < 0.5:
             trunk = (self.directions[..., 0] - self.rng.uniform(-0.25, 0.25)) / self.rng.uniform(0.012, 0.03)
             bark = (np.abs(trunk) < 1) & (self.directions[..., 2] > -0.12)
-            np.copyto(self.image, np.array([0.30, 0.24, 0.18]) * (1 - 0.4 * trunk[..., None] ** 2), where=bark[..., None])
+            np.copyto(
+                self.image,
+                np.array([0.30, 0.24, 0.18]) * (1 - 0.4 * trunk[..., None] ** 2),
+                where=bark[..., None],
+            )
 
     def room(self) -> None:
         """A back wall and a side wall."""
         style = str(self.rng.choice(["plain", "tile", "plank", "panel"]))
-        self._cover(1, self.rng.uniform(0.9, 4), style, self.rng.uniform(0.4, 1.2), self.pick(self.theme.wall), np.inf)
+        self._cover(
+            1, self.rng.uniform(0.9, 4), style, self.rng.uniform(0.4, 1.2), self.pick(self.theme.wall), np.inf
+        )
         side = self.rng.choice([-1, 1]) * self.rng.uniform(1.5, 4)
         self._cover(0, float(side), "plain", 1.0, self.pick(self.theme.wall), np.inf)
 

@@ -5,7 +5,8 @@ import numpy as np
 from anonbench.datasets.synthetic.body import Body, Bools, Floats, Ints
 from anonbench.datasets.synthetic.outfit import Material, garment
 from anonbench.datasets.synthetic.scene import Light
-from anonbench.datasets.synthetic.wardrobe import Identity, Pattern, Stream, stream
+from anonbench.datasets.synthetic.streams import Stream, stream
+from anonbench.datasets.synthetic.wardrobe import Identity, Pattern
 
 GAMMA = 2.2
 SEAT_COLOUR = (0.45, 0.36, 0.28)
@@ -31,22 +32,22 @@ def albedo(body: Body, who: Identity, fields: Floats, material: Ints) -> Floats:
     arm, front = fields[:, 0] > 0.5, y < FRONT
     upper = material == Material.TOP
     along = np.where(arm, fields[:, 1] * 0.27, z)
-    colours[upper] = pattern_colour(who.outer, position[upper], along[upper], (front & ~arm)[upper])
-    if who.opening:
-        inside = upper & front & ~arm & (np.abs(x) < who.opening)
-        colours[inside] = pattern_colour(who.inner, position[inside], z[inside], front[inside])
+    colours[upper] = pattern_colour(who.top.outer, position[upper], along[upper], (front & ~arm)[upper])
+    if who.top.opening:
+        inside = upper & front & ~arm & (np.abs(x) < who.top.opening)
+        colours[inside] = pattern_colour(who.top.inner, position[inside], z[inside], front[inside])
     lower = (material == Material.BOTTOM) | (material == Material.SKIRT)
     along = np.where(fields[:, 2] > 0.5, fields[:, 3] * 0.4, z)
-    cloth = who.outer if who.bottom == "dress" else who.lower
+    cloth = who.top.outer if who.bottom.kind == "dress" else who.bottom.pattern
     colours[lower] = pattern_colour(cloth, position[lower], along[lower], front[lower])
     shoe = material == Material.SHOE
-    colours[shoe] = who.shoe
-    colours[shoe & (z < body.floor + 0.018)] = 0.93 if who.shoe.mean() < 0.5 else 0.08
+    colours[shoe] = who.accessories.shoe
+    colours[shoe & (z < body.floor + 0.018)] = 0.93 if who.accessories.shoe.mean() < 0.5 else 0.08
     hair = material == Material.HAIR
-    colours[hair] = who.hair_colour * (1 + 0.10 * np.sin(position[hair] @ [700, 300, 60]))[:, None]
+    colours[hair] = who.hair.colour * (1 + 0.10 * np.sin(position[hair] @ [700, 300, 60]))[:, None]
     for kind, plain in (
-        (Material.HEADWEAR, who.headwear_colour),
-        (Material.BAG, who.bag_colour),
+        (Material.HEADWEAR, who.accessories.headwear_colour),
+        (Material.BAG, who.accessories.bag_colour),
         (Material.SEAT, SEAT_COLOUR),
     ):
         colours[material == kind] = plain
@@ -59,7 +60,7 @@ def _face(body: Body, who: Identity, material: Ints, position: Floats, colours: 
     front = (material == Material.SKIN) & (z > 0.6) & (y < -0.10)
     brow = front & (np.abs(z - body.eye_height - 0.020) < 0.005) & (np.abs(np.abs(x) - 0.030) < 0.018)
     lips = front & (np.abs(z - body.mouth_height + 0.002) < 0.009) & (np.abs(x) < 0.024)
-    colours[brow] = who.hair_colour * 0.7
+    colours[brow] = who.hair.colour * 0.7
     colours[lips] = who.skin * [0.80, 0.55, 0.55]
     eye = material == Material.EYE
     colours[eye] = np.where((y[eye] < body.eye_front + 0.0035)[:, None], 0.08, 0.9)
@@ -98,11 +99,10 @@ def wrinkled(normals: Floats, position: Floats, material: Ints, seed: int, who: 
     return np.asarray(bent / np.maximum(np.linalg.norm(bent, axis=1, keepdims=True), 1e-9))
 
 
-def lit(reflectance: Floats, normals: Floats, towards_eye: Floats, sunlit: Floats, light: Light) -> Floats:
+def lit(reflectance: Floats, normals: Floats, towards_eye: Floats, sunlit: Bools, light: Light) -> Floats:
     """(N, 3) linear radiance: Lambertian sun with shadows, hemispherical ambient light, a darker rim."""
     lambert = np.clip(normals @ light.direction, 0, None) * sunlit * light.sun
     sky = 0.55 + 0.45 * (0.5 + 0.5 * normals[:, 2])
     facing = 0.6 + 0.4 * np.clip((normals * towards_eye).sum(1), 0, 1)
     ambient = light.ambient * sky * facing
     return np.asarray(reflectance * (ambient[:, None] + lambert[:, None]) * light.colour * light.exposure)
-

@@ -1,12 +1,12 @@
 """What each sample of each split shows: which person, pose, place, light and camera have which number."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from anonbench.datasets.synthetic.streams import Stream, stream
 from anonbench.datasets.synthetic.themes import THEMES, follow
-from anonbench.datasets.synthetic.wardrobe import Stream, stream
 
 CAMERAS = 6
 CONTEXT_CORRELATION = 0.7
@@ -65,38 +65,38 @@ class Split:
         return self.number * IDENTITIES_PER_SPLIT + identity
 
 
-def _independent(split: Split, seed: int, identity: int, view: int, **changes: object) -> Plan:
+def _independent(split: Split, seed: int, identity: int, view: int) -> Plan:
     """One shot of one person whose surroundings tell nothing beyond what `split.correlation` says."""
     person = split.person(identity)
     shot = (person, view)
     rng = stream(seed, Stream.THEME, *shot)
     scene_theme = int(rng.integers(len(THEMES)))
     light_theme = follow(rng, scene_theme, split.correlation)
-    fields: dict[str, object] = {
-        "key": f"{split.name}/{identity:06d}_{view:02d}",
-        "role": "",
-        "person": person,
-        "camera": int(rng.integers(CAMERAS)),
-        "pose": shot,
-        "view": shot,
-        "light": shot,
-        "scene": shot,
-        "scene_light": shot,
-        "shot": shot,
-        "dress_theme": scene_theme,
-        "light_theme": light_theme,
-        "scene_theme": scene_theme,
-        "correlation": split.correlation,
-    }
-    return Plan(**(fields | changes))  # type: ignore[arg-type]
+    return Plan(
+        key=f"{split.name}/{identity:06d}_{view:02d}",
+        role="",
+        person=person,
+        camera=int(rng.integers(CAMERAS)),
+        pose=shot,
+        view=shot,
+        light=shot,
+        scene=shot,
+        scene_light=shot,
+        shot=shot,
+        dress_theme=scene_theme,
+        light_theme=light_theme,
+        scene_theme=scene_theme,
+        correlation=split.correlation,
+    )
 
 
 def _one_per_person(split: Split, seed: int, index: int) -> Plan:
-    return _independent(split, seed, index, 0, role="train" if split.name == "train" else "")
+    plan = _independent(split, seed, index, 0)
+    return replace(plan, role="train" if split.name == "train" else "")
 
 
 REID_VIEWS = 7
-"""One view from each camera and a second one from the query's camera or another."""
+"""One view from each camera and a second one from the first camera. The first two views are queries."""
 
 
 def _reid(split: Split, seed: int, index: int) -> Plan:
@@ -104,10 +104,11 @@ def _reid(split: Split, seed: int, index: int) -> Plan:
     start = int(stream(seed, Stream.THEME, split.person(identity)).integers(CAMERAS))
     camera = (start + view) % CAMERAS
     role = "train" if split.name == "reid_train" else "query" if view < 2 else "gallery"
-    return _independent(split, seed, identity, view, camera=camera, role=role)
+    return replace(_independent(split, seed, identity, view), camera=camera, role=role)
 
 
-POSES, PLACES = {"pose_swap": 6, "background_swap": 4}, {"pose_swap": 4, "background_swap": 6}
+POSES = {"pose_swap": 6, "background_swap": 4}
+PLACES = {"pose_swap": 4, "background_swap": 6}
 SWAP_KINDS = ("walk", "stand", "raise", "phone")
 
 

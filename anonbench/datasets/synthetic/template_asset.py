@@ -1,6 +1,6 @@
 """Build `anonbench/assets/template.safetensors`: python -m anonbench.datasets.synthetic.template_asset"""
 
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -49,7 +49,7 @@ def _embedding(rest: Floats, faces: Ints) -> Floats:
     return np.asarray(vectors[nearest])
 
 
-def _laplacian(rest: Floats, faces: Ints) -> tuple[sp.csr_matrix, Floats]:
+def _laplacian(rest: Floats, faces: Ints) -> tuple[Any, Floats]:
     """Cotangent stiffness (V, V) and lumped mass (V,) of a triangle mesh."""
     rows, columns, weights = [], [], []
     mass = np.zeros(len(rest))
@@ -70,7 +70,7 @@ def _laplacian(rest: Floats, faces: Ints) -> tuple[sp.csr_matrix, Floats]:
 
 def _mirror(rest: Floats) -> Ints:
     """(VERTICES,) the vertex nearest to each one's mirror image; kept where both agree, else itself."""
-    nearest = cKDTree(rest).query(rest * [-1, 1, 1])[1]
+    nearest = np.asarray(cKDTree(rest).query(rest * [-1, 1, 1])[1])
     own = np.arange(len(rest))
     return np.where(nearest[nearest] == own, nearest, own)
 
@@ -95,9 +95,10 @@ def _parts(source: Body) -> Ints:
 
 
 def main() -> None:
+    """Write the packaged file."""
     tensors = build(body())
     write_atomic(ASSET, lambda path: save_file(tensors, path))
-    print(f"{Path(ASSET).name}: {ASSET.stat().st_size / 1024:.0f} KiB")
+    print(f"{ASSET.name}: {ASSET.stat().st_size / 1024:.0f} KiB")
 
 
 if __name__ == "__main__":

@@ -126,7 +126,9 @@ THEMES = (
 )
 
 
-def colour(rng: np.random.Generator, choices: tuple[Colour, ...], spread: float = 0.015) -> NDArray[np.float64]:
+def colour(
+    rng: np.random.Generator, choices: tuple[Colour, ...], spread: float = 0.015
+) -> NDArray[np.float64]:
     """One of `choices` as sRGB (3,) in [0, 1], with brightness and hue varied a little by `spread`."""
     base = np.array(choices[rng.integers(len(choices))]) / 255
     return np.clip(base * (1 + rng.normal(0, 2 * spread)) + rng.normal(0, spread, 3), 0.02, 0.97)
