@@ -18,6 +18,8 @@ def test_points_on_a_line_by_hand() -> None:
     # -1.5 is in no ball; 0.9 is in those of 0 and 1, two of the four.
     partly = precision_coverage(real=real, fake=np.array([[-1.5], [0.9]]), k_precision=1, k_coverage=1)
     assert (partly.precision, partly.coverage) == (0.5, 0.5)
+    border = precision_coverage(real=real, fake=np.array([[-1.0]]), k_precision=1, k_coverage=1)
+    assert (border.precision, border.coverage) == (1.0, 0.25)
 
 
 def test_mode_collapse_is_precise_and_covers_nothing() -> None:
