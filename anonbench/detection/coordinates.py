@@ -34,19 +34,19 @@ def rest_positions() -> Tensor:
     return (template.positions() - (low + high) / 2) / ((high - low).max() / 2)
 
 
-def nearest_vertices(points: Tensor, chunk: int = 8192) -> Tensor:
+def nearest_vertices(points: Tensor, chunk: int = 256) -> Tensor:
     """The template vertex nearest to each point: float (N, 19) -> int32 (N,).
 
     One vertex per cell of SPACING takes part. That is finer than a pixel of a 128x64 crop and than the head's
-    error, and four times faster than all vertices.
+    error, and three times faster than all vertices. chunk: points per matrix product, few enough for the cache.
     """
     vertex = thinned_vertices().to(points.device)
     candidates = coordinates().to(points.device)[vertex]
-    squares = candidates.square().sum(dim=1)
-    nearest = [
-        (squares - 2 * part @ candidates.T).argmin(dim=1) for part in torch.split(points.float(), chunk)
-    ]
-    return vertex[torch.cat(nearest)].to(torch.int32) if nearest else points.new_zeros(0, dtype=torch.int32)
+    # |p - c|^2 without |p|^2, which is the same for all candidates: one product with a constant column.
+    table = torch.cat([-2 * candidates, candidates.square().sum(dim=1, keepdim=True)], dim=1).T.contiguous()
+    extended = torch.cat([points.float(), points.new_ones(len(points), 1, dtype=torch.float32)], dim=1)
+    nearest = [(part @ table).argmin(dim=1) for part in torch.split(extended, chunk)]
+    return vertex[torch.cat(nearest)].to(torch.int32)
 
 
 @cache

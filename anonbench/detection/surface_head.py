@@ -96,8 +96,11 @@ class SurfaceDetector:
         Outcomes NONE and SURFACE stay as they are. A crop keeps MASK_ONLY, and is blurred later, when fewer
         than `min_keypoints` keypoints are seen or the head expects a median error above `max_error`.
         """
+        candidates = self._candidates(crops)
+        if not len(candidates):
+            return crops
         surface, outcome = crops.surface.clone(), crops.outcome.clone()
-        for index in torch.split(self._candidates(crops), batch):
+        for index in torch.split(candidates, batch):
             vertices, error = self._predict(crops.select(index))
             good = error <= self.options.max_error
             surface[index[good]] = vertices[good]

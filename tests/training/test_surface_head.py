@@ -65,7 +65,7 @@ class Oracle:
 
 def test_training_lowers_the_loss():
     losses = []
-    config = SurfaceHeadTraining(images=400, batch=2)
+    config = SurfaceHeadTraining(images=200, batch=2)
     train(block_people(8), ARCHITECTURE, config, lambda step, loss: losses.append(loss))
     assert len(losses) == 2
     assert losses[1] < losses[0]
