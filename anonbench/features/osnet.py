@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -37,6 +38,7 @@ class OsnetArchitecture(Strict):
 
     width: Width
     identities: int = Field(ge=2, description="training identities, the rows of the classifier")
+    instance_norm: bool = False
 
 
 class OsnetOptions(Strict):
@@ -62,7 +64,10 @@ def osnet_x1_0_market1501(device: torch.device) -> FeatureExtractor:
 
 
 def osnet_synthetic(device: torch.device) -> FeatureExtractor:
-    """512-d features of the packaged network, trained on synthetic people only; euclidean distance."""
+    """512-d features of the packaged network, trained on synthetic people only; euclidean distance.
+
+    They have unit length, since training compared them by cosine.
+    """
     card = packaged_card("models/extractors", "osnet_synthetic", ExtractorCard)
     if card.checkpoint is None:
         raise WeightsError("models/extractors/osnet_synthetic.yaml: key 'checkpoint' is missing")
@@ -72,12 +77,14 @@ def osnet_synthetic(device: torch.device) -> FeatureExtractor:
     preprocessing = synthetic_input(options.input_size)
     path = resource_dir("models") / "extractors" / card.checkpoint.file
     require_sha256(path, card.checkpoint.sha256)
-    digest = extractor_digest(card.name, card.checkpoint.sha256, preprocessing.describe())
+    description = preprocessing.describe() | {"output": "unit length"}
+    digest = extractor_digest(card.name, card.checkpoint.sha256, description)
 
     def build(device: torch.device) -> Callable[[Tensor], Tensor]:
-        network = osnet(architecture.width, architecture.identities)
+        network = osnet(architecture.width, architecture.identities, instance_norm=architecture.instance_norm)
         load_strictly(network, read_tensors(path), str(path), unused=("classifier.",))
-        return _apply(network.to(device), preprocessing)
+        features = _apply(network.to(device), preprocessing)
+        return lambda images: F.normalize(features(images), dim=1)
 
     return FeatureExtractor(card.name, "reid", 512, digest, build, device)
 
@@ -87,13 +94,22 @@ def synthetic_input(size: tuple[int, int]) -> Preprocessing:
     return Preprocessing(size=size, round_to_uint8=True)
 
 
-def osnet(width: Width, identities: int, loss: Literal["softmax", "triplet"] = "softmax") -> nn.Module:
+def osnet(
+    width: Width,
+    identities: int,
+    loss: Literal["softmax", "triplet"] = "softmax",
+    instance_norm: bool = False,
+) -> nn.Module:
     """An untrained OSNet in eval mode. Nothing is downloaded.
+
+    instance_norm: in the first layers, as in OSNet-IBN (Zhou et al. 2021): takes exposure and tint out of each
+    image.
 
     In eval mode it maps float (B, 3, H, W) to features (B, 512). In training mode it gives the logits over
     `identities`, and with `loss="triplet"` the features beside them.
     """
-    network: nn.Module = getattr(_definitions(), width)(num_classes=identities, pretrained=False, loss=loss)
+    make = getattr(_definitions(), width)
+    network: nn.Module = make(num_classes=identities, pretrained=False, loss=loss, IN=instance_norm)
     return network.eval()
 
 

@@ -27,8 +27,8 @@ class Augmentation(Strict):
     contrast: float = Field(default=0.2, ge=0, lt=1)
     saturation: float = Field(default=0.2, ge=0, lt=1)
     tint: float = Field(default=0.06, ge=0, lt=1, description="largest gain of single colour channels")
-    erase_share: float = Field(default=0.5, ge=0, le=1)
-    erase_area: tuple[float, float] = Field(default=(0.02, 0.25), description="fractions of the crop")
+    erase_share: float = Field(default=0.25, ge=0, le=1)
+    erase_area: tuple[float, float] = Field(default=(0.02, 0.15), description="fractions of the crop")
 
     def __call__(self, images: Tensor, size: tuple[int, int], rng: np.random.Generator) -> Tensor:
         """uint8 (B, 3, H, W) -> uint8 (B, 3, *size)."""

@@ -1,5 +1,4 @@
 import importlib.util
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,10 +22,10 @@ def original_network() -> torch.nn.Module:
 
 
 @pytest.fixture(scope="module")
-def original() -> Iterator[torch.nn.Module]:
+def original() -> torch.nn.Module:
     network = original_network()
     network.load_state_dict(read_tensors(weights_path("mobilenet_v2")))
-    yield network
+    return network
 
 
 def test_features_equal_those_of_the_definition_that_the_weights_were_made_for(
