@@ -82,7 +82,7 @@ class SyntheticDataset:
         Raises IndexError for positions outside the set, CacheError for a damaged cache file.
         """
         arrays = self._read(indices, ("image", "person_mask", "surface", "keypoints"))
-        rows = self.samples.iloc[list(indices)]
+        rows = self.samples.iloc[np.asarray(indices, dtype=np.int64)]
         return PersonCrops(
             image=torch.from_numpy(arrays["image"]),
             person_mask=torch.from_numpy(arrays["person_mask"].astype(bool)),
