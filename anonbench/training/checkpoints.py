@@ -50,9 +50,21 @@ def optimizer_tensors(optimizers: Mapping[str, torch.optim.Optimizer]) -> dict[s
 def load_optimizers(optimizers: Mapping[str, torch.optim.Optimizer], tensors: Mapping[str, Tensor]) -> None:
     """Restores optimizers from tensors of `optimizer_tensors`; hyperparameters stay as constructed."""
     for name, optimizer in optimizers.items():
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in tensors.items():
             if key.startswith(f"{name}/"):
                 _, index, entry = key.split("/")
-                state.setdefault(int(index), {})[entry] = value
+                state.setdefault(int(index), {})[entry] = _laid_out_like(parameters[int(index)], value)
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _laid_out_like(parameter: Tensor, value: Tensor) -> Tensor:
+    """`value` in the memory layout of its parameter.
+
+    The fused Adam walks both in memory order: a channels-last weight with contiguous moments would be moved
+    by the moments of other weights.
+    """
+    if value.shape != parameter.shape:
+        return value
+    return torch.empty_like(parameter, memory_format=torch.preserve_format).copy_(value).detach()

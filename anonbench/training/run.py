@@ -19,6 +19,7 @@ import click
 import torch
 from torch import Tensor
 
+from anonbench.cache import write_atomic
 from anonbench.cards import ModelCard, read_card, validate_section
 from anonbench.crops import PersonCrops
 from anonbench.errors import AnonbenchError, DataError
@@ -73,6 +74,7 @@ def train(trainer: Trainer, out: Path, intervals: Intervals, preview: PersonCrop
     checkpoint = out / "checkpoint.safetensors"
     if checkpoint.exists():
         trainer.resume(checkpoint)
+        _forget_later_lines(out / "log.jsonl", trainer.images_seen)
     meter = Meter()
     while trainer.images_seen < trainer.training.images:
         meter.add(trainer.step())
@@ -126,6 +128,17 @@ def load_crops(data: TrainingData, size: tuple[int, int]) -> PersonCrops:
             f"the card asks for {data.version} and {data.context_correlation}; write a new card"
         )
     return dataset.load(range(data.count))
+
+
+def _forget_later_lines(log: Path, images_seen: int) -> None:
+    """Drops what was logged after the checkpoint: those steps are about to be done again."""
+    lines = log.read_text().splitlines(keepends=True) if log.exists() else []
+    kept = "".join(line for line in lines if json.loads(line)["images"] <= images_seen)
+    write_atomic(log, lambda partial: _write_text(partial, kept))
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text)
 
 
 def _due(trainer: Trainer, interval: int) -> bool:

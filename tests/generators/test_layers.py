@@ -67,7 +67,9 @@ def test_equalised_layers_keep_unit_variance():
     x = torch.randn(4, 64, 32, 32)
     inner = ActivatedConv2d(64, 64)(x)[:, :, 1:-1, 1:-1]
     assert inner.square().mean().item() == pytest.approx(1, rel=0.15)
-    assert EqualizedLinear(512, 512)(torch.randn(256, 512)).square().mean().item() == pytest.approx(1, rel=0.15)
+    assert EqualizedLinear(512, 512)(torch.randn(256, 512)).square().mean().item() == pytest.approx(
+        1, rel=0.15
+    )
 
 
 def test_mapping_network_sees_the_length_of_z():

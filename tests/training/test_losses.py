@@ -2,7 +2,8 @@ import math
 
 import pytest
 import torch
-from torch.distributions import Normal, kl_divergence as reference_kl
+from torch.distributions import Normal
+from torch.distributions import kl_divergence as reference_kl
 
 from anonbench.training.losses import (
     discriminator_loss,
@@ -40,7 +41,9 @@ def test_r1_of_a_linear_discriminator_is_its_squared_weight():
 
 
 def test_r1_agrees_with_finite_differences():
-    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 8), torch.nn.Tanh(), torch.nn.Linear(8, 1))
+    network = torch.nn.Sequential(
+        torch.nn.Flatten(), torch.nn.Linear(12, 8), torch.nn.Tanh(), torch.nn.Linear(8, 1)
+    )
     network.double()
     image = torch.randn(1, 3, 2, 2, dtype=torch.float64)
     steps = 1e-5 * torch.eye(12, dtype=torch.float64).reshape(12, 3, 2, 2)
