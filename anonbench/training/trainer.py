@@ -154,6 +154,7 @@ class Trainer:
             }
         optimizer = self._optimizers["generator_optimizer"]
         optimizer.zero_grad()
+        # `judged` is cut off from the generator: the chain rule is continued by hand.
         (gradient,) = torch.autograd.grad(on_images, judged, retain_graph=True)
         total = (images * gradient).sum() + on_latents
         total.backward()  # type: ignore[no-untyped-call]
