@@ -79,7 +79,8 @@ def measure(context: Context) -> Measurement:
     samples: list[pd.DataFrame] = []
     for extractor in context.of_kind("reid"):
         for setting, results in _settings(context, labels, extractor).items():
-            metrics |= _summarize(setting, results, extractor.name, context.preset.resamples)
+            found = _summarize(setting, results, extractor.name, context.preset.resamples)
+            metrics |= _with_ceiling(found, metrics, extractor.name)
             keys = context.crops.samples["key"].to_numpy()[labels.query]
             if all(len(r.average_precision) == len(keys) for r in results):
                 values = [r.average_precision for r in results]
@@ -203,6 +204,18 @@ def _summarize(
         hits = [hits_within(r, k) for r in results]
         metrics[f"reid.{base}.rank{k}.{extractor}"] = _percent(hits, results, chance, direction, resamples)
     return metrics
+
+
+def _with_ceiling(
+    found: dict[str, Metric], known: dict[str, Metric], extractor: str
+) -> dict[str, Metric]:
+    """The same statistic of the untouched images as ceiling, where there is one."""
+
+    def add(key: str, metric: Metric) -> Metric:
+        original = known.get(f"reid.original.{key.split('.')[2]}.{extractor}")
+        return metric if original is None else metric.model_copy(update={"ceiling": original.value})
+
+    return {key: add(key, metric) for key, metric in found.items()}
 
 
 def _percent(

@@ -103,3 +103,11 @@ def test_the_gallery_shows_several_views_of_the_first_people() -> None:
     assert strips["reid"].shape == strips["reid.original"].shape == (8, 3, 16, 8)
     corner = np.s_[:, :, 0, 0]
     assert (strips["reid"][corner] == strips["reid.original"][corner]).all()
+
+
+def test_the_ceiling_is_the_same_statistic_of_the_untouched_images() -> None:
+    metrics = measure(context(BackgroundPainter(), ToyDataset(market_like()))).metrics
+    for statistic in ("map", "rank1", "rank20"):
+        ceiling = metrics[f"reid.same_latent.{statistic}.person_colour"].ceiling
+        assert ceiling == value(metrics, "original", statistic)
+    assert metrics["reid.original.map.person_colour"].ceiling is None
