@@ -172,13 +172,15 @@ def perceptual_distances_inside(crops: CropSource, extractor: PerceptualExtracto
     """Perceptual distance inside the pixels that both images anonymize, which must be aligned."""
 
     def distance(a: ImageSet, i: Integers, b: ImageSet, j: Integers) -> Floats:
+        # A sample is the first of several pairs, and then its own latent pair repeats.
+        pairs, position = np.unique(np.stack([i, j]), axis=1, return_inverse=True)
         parts = []
-        for start in range(0, len(i), BATCH):
-            left, right = i[start : start + BATCH], j[start : start + BATCH]
+        for start in range(0, pairs.shape[1], BATCH):
+            left, right = pairs[:, start : start + BATCH]
             mask = crops.load(left.tolist()).person_mask & crops.load(right.tolist()).person_mask
             first, second = torch.from_numpy(a.images[left]), torch.from_numpy(b.images[right])
             parts.append(pair_distance(extractor.distance_map(first, second), mask).inside.numpy())
-        return np.concatenate(parts)
+        return np.concatenate(parts)[position]
 
     return distance
 
