@@ -11,7 +11,6 @@ thrown away.
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +26,8 @@ from anonbench.cache import write_atomic
 from anonbench.cards import Strict
 from anonbench.features.osnet import Width, osnet, synthetic_input
 from anonbench.metrics.ranking import cmc, euclidean_distances, mean_average_precision, rank
-from anonbench.metrics.surface import vertex_colours
-from anonbench.template import PARTS, part_of_vertex
 from anonbench.training.reid_augmentation import Augmentation
+from anonbench.training.reid_losses import PartColours, part_colours, supervised_contrastive
 
 NAME = "osnet_synthetic"
 FEATURES = 512
@@ -70,18 +68,6 @@ class Retrieval(Strict):
 
     map: float
     rank1: float
-
-
-@dataclass(frozen=True)
-class PartColours:
-    """What the auxiliary head learns: the mean colour of each body part of each of P persons.
-
-    value: float32 (P, 3 * parts), standardized over persons. known: the same shape, 1 where a part was ever
-    visible, else 0.
-    """
-
-    value: Tensor
-    known: Tensor
 
 
 Report = Callable[[int, dict[str, float]], None]
@@ -133,26 +119,6 @@ def train(
     return network.eval()
 
 
-def part_colours(image: Tensor, surface: Tensor, persons: Tensor) -> PartColours:
-    """Mean colour of the body parts of every person over all images that show them.
-
-    image: uint8 (N, 3, H, W). surface: int32 (N, H, W), template vertices. persons: int64 (N,).
-    """
-    colour, visible = vertex_colours(image, surface, part_of_vertex().long(), min_pixels=6)
-    shown = visible[..., None].float()
-    labels = torch.unique(persons, return_inverse=True)[1]
-    count, parts = int(labels.max()) + 1, len(PARTS)
-    total = torch.zeros(count, parts, 3).index_add_(0, labels, colour * shown)
-    seen = torch.zeros(count, parts).index_add_(0, labels, visible.float())[..., None]
-    known = (seen > 0).float()
-    value = total / seen.clamp(min=1)
-    persons_with = known.sum(dim=0).clamp(min=1)
-    mean = (value * known).sum(dim=0) / persons_with
-    spread = ((value - mean).square() * known).sum(dim=0).div(persons_with).sqrt().clamp(min=0.02)
-    standardized = (value - mean) / spread * known
-    return PartColours(standardized.flatten(1), known.expand_as(value).flatten(1))
-
-
 def identity_batches(
     labels: np.ndarray[Any, Any], persons: int, images_per_person: int, rng: np.random.Generator
 ) -> Iterator[np.ndarray[Any, Any]]:
@@ -170,19 +136,6 @@ def identity_batches(
                 for i in order[start : start + persons]
             ]
             yield np.concatenate(chosen)
-
-
-def supervised_contrastive(features: Tensor, labels: Tensor, temperature: float) -> Tensor:
-    """Cross-entropy of finding each anchor's positives among the rest of the batch (Khosla et al. 2020, Eq. 2).
-
-    features: float (B, D), compared by cosine. labels: (B,), every label at least twice.
-    """
-    unit = F.normalize(features, dim=1)
-    itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
-    similarity = (unit @ unit.T / temperature).masked_fill(itself, -torch.inf)
-    log_probability = similarity - similarity.logsumexp(dim=1, keepdim=True)
-    positive = (labels[:, None] == labels[None]) & ~itself
-    return -(log_probability.masked_fill(~positive, 0.0).sum(dim=1) / positive.sum(dim=1)).mean()
 
 
 def evaluate(

@@ -176,7 +176,8 @@ def test_vgg16_layers_are_found_by_their_torchvision_numbers() -> None:
     features = torchvision.models.vgg.make_layers(torchvision.models.vgg.cfgs["D"])
     tensors = {f"features.{name}": tensor for name, tensor in features.state_dict().items()}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torchvision.models.VGG, "_initialize_weights", lambda self: None, raising=False)
+        patch.setattr(nn.init, "normal_", lambda tensor, *args, **options: tensor)
+        patch.setattr(nn.Linear, "reset_parameters", lambda self: None)
         network = lpips_network("vgg16", tensors | {"classifier.0.weight": torch.zeros(1)}, "vgg16.pth")
         assert torch.equal(network.net.slice5[-2].weight, features[28].weight)
         with pytest.raises(WeightsError, match=r"vgg16\.pth"):

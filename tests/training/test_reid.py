@@ -10,16 +10,14 @@ from anonbench.cards import ExtractorCard, read_card
 from anonbench.features.osnet import OsnetArchitecture, osnet, synthetic_input
 from anonbench.template import PARTS, part_of_vertex
 from anonbench.training.reid import (
-    PartColours,
     ReidTraining,
     evaluate,
     identity_batches,
-    part_colours,
-    supervised_contrastive,
     train,
     write_extractor,
 )
 from anonbench.training.reid_augmentation import Augmentation, gaussian_blur
+from anonbench.training.reid_losses import PartColours, part_colours, supervised_contrastive
 
 STILL = Augmentation(
     shift=0, zoom=0, low_resolution_share=0, blur_share=0, brightness=0, contrast=0, saturation=0, tint=0, erase_share=0
