@@ -35,6 +35,15 @@ class Conditions:
         """B = I * (1 - M), (B, 3, H, W)."""
         return self.image * (1 - self.person_mask)
 
+    def to(self, device: torch.device | str) -> "Conditions":
+        """The same on another device."""
+        return Conditions(
+            self.image.to(device),
+            self.person_mask.to(device),
+            self.embedding.to(device),
+            self.surface_mask.to(device),
+        )
+
     def composite(self, generated: Tensor) -> Tensor:
         """`generated` (B, 3, H, W) inside the person mask, the image outside."""
         return torch.where(self.person_mask > 0, generated, self.image)

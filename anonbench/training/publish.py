@@ -2,76 +2,72 @@
 
 import hashlib
 import json
-import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 import yaml
+from torch import Tensor
 
 from anonbench.cache import write_atomic
 from anonbench.cards import ModelCard, read_card, validate_section
 from anonbench.errors import AnonbenchError, DataError
 from anonbench.generators.config import ArchitectureConfig
 from anonbench.resources import resource_dir
-from anonbench.training.checkpoints import load_tensors
+from anonbench.training.checkpoints import load_tensors, save_tensors
 from anonbench.training.config import TrainingConfig, TrainingRecord
 from anonbench.training.networks import Networks
+from anonbench.training.run import CHECKPOINT, LOG
+from anonbench.training.trainer import run_identity
 
 LAST_LINES = 5
 """Log lines that the card's final values are means of."""
 
 
 def publish(card_path: Path, run: Path, hardware: str) -> ModelCard:
-    """Copies the weights of `run` beside the card and writes what came of the run into it.
+    """Writes the averaged weights of `run` beside the card, and what came of the run into it.
 
     Returns the new card. Raises DataError if the run was not one of this card.
     """
     card = read_card(card_path, ModelCard)
     architecture = validate_section(ArchitectureConfig, card.architecture, f"{card_path}: architecture")
     training = validate_section(TrainingConfig, card.training, f"{card_path}: training")
-    _check_run(run, architecture, training)
-    source = run / "weights.safetensors"
-    record = _record(run, hardware, Networks.build(architecture, training.seed).parameter_counts())
+    tensors, state = load_tensors(run / CHECKPOINT)
+    if {key: state.get(key) for key in ("architecture", "training")} != run_identity(architecture, training):
+        raise DataError(f"{run}: was trained with other settings than the card's; name its own card")
+    weights = card_path.with_name(f"{card.name}.safetensors")
+    save_tensors(weights, _averaged(tensors))
     content = yaml.safe_load(card_path.read_text())
-    content["training"]["record"] = record.model_dump(mode="json")
+    content["training"]["record"] = _record(run, state, hardware, architecture).model_dump(mode="json")
     content["checkpoint"] = {
-        "file": f"{card.name}.safetensors",
-        "sha256": hashlib.sha256(source.read_bytes()).hexdigest(),
+        "file": weights.name,
+        "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
     }
-    write_atomic(card_path.with_name(f"{card.name}.safetensors"), lambda path: _copy(source, path))
     write_atomic(card_path, lambda path: _write_yaml(path, content))
     return read_card(card_path, ModelCard)
 
 
-def _check_run(run: Path, architecture: ArchitectureConfig, training: TrainingConfig) -> None:
-    _, state = load_tensors(run / "checkpoint.safetensors")
-    expected = {
-        "architecture": architecture.model_dump(mode="json"),
-        "training": training.model_dump(mode="json", exclude={"images", "record"}),
-    }
-    for name, value in expected.items():
-        if state.get(name) != value:
-            raise DataError(f"{run}: was trained with another `{name}` than the card's; name its own card")
+def _averaged(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The moving averages of a checkpoint, named as `anonbench.anonymizers.generator` expects them."""
+    prefix = "average_"
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
 
 
-def _record(run: Path, hardware: str, parameters: dict[str, int]) -> TrainingRecord:
+def _record(
+    run: Path, state: Mapping[str, Any], hardware: str, architecture: ArchitectureConfig
+) -> TrainingRecord:
     """From the lines of the log up to the checkpoint, whose weights these are."""
-    _, state = load_tensors(run / "checkpoint.safetensors")
-    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (run / LOG).read_text().splitlines()]
     lines = [line for line in lines if line["images"] <= state["images_seen"]][-LAST_LINES:]
     names = [name for name in lines[-1] if name not in ("images", "seconds", "kl_weight")]
     return TrainingRecord(
         images=state["images_seen"],
         hardware=hardware,
         wall_hours=round(state["seconds"] / 3600, 2),
-        parameters=parameters,
+        parameters=Networks.build(architecture, seed=0).parameter_counts(),
         final={name: round(sum(line[name] for line in lines) / len(lines), 4) for name in names},
     )
-
-
-def _copy(source: Path, target: Path) -> None:
-    shutil.copyfile(source, target)
 
 
 def _write_yaml(path: Path, content: dict[str, Any]) -> None:
@@ -88,7 +84,8 @@ def main(model: str, run: Path, hardware: str) -> None:
     try:
         card = publish(path, run, hardware)
     except AnonbenchError as error:
-        raise click.ClickException(str(error)) from error
+        click.echo(f"Error: {error}", err=True)
+        raise SystemExit(error.exit_code) from error
     click.echo(f"{path}: {card.checkpoint.sha256 if card.checkpoint else ''}")
 
 

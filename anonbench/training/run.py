@@ -2,8 +2,7 @@
 
 The same command resumes a run that was stopped. The run's folder holds
 
-    checkpoint.safetensors   everything needed to go on
-    weights.safetensors      the averaged weights, as published beside a card
+    checkpoint.safetensors   everything needed to go on, and to publish (`anonbench.training.publish`)
     log.jsonl                one line per interval: images, seconds, mean losses
     samples/                 pictures
 """
@@ -23,15 +22,14 @@ from anonbench.cache import write_atomic
 from anonbench.cards import ModelCard, read_card, validate_section
 from anonbench.crops import PersonCrops
 from anonbench.errors import AnonbenchError, DataError
-from anonbench.generators.build import module_tensors, published_modules
 from anonbench.generators.config import ArchitectureConfig
 from anonbench.resources import resource_dir
-from anonbench.training.checkpoints import save_tensors
 from anonbench.training.config import TrainingConfig, TrainingData
-from anonbench.training.networks import Networks
 from anonbench.training.samples import sample_rows, write_grid
 from anonbench.training.trainer import InMemoryCrops, Trainer
 
+CHECKPOINT = "checkpoint.safetensors"
+LOG = "log.jsonl"
 SAMPLE_COLUMNS = 12
 
 
@@ -71,19 +69,18 @@ def train(trainer: Trainer, out: Path, intervals: Intervals, preview: PersonCrop
     Raises AnonbenchError when a loss is no longer finite; the last checkpoint before that is kept.
     """
     (out / "samples").mkdir(parents=True, exist_ok=True)
-    checkpoint = out / "checkpoint.safetensors"
+    checkpoint = out / CHECKPOINT
     if checkpoint.exists():
         trainer.resume(checkpoint)
-        _forget_later_lines(out / "log.jsonl", trainer.images_seen)
+        _forget_later_lines(out / LOG, trainer.images_seen)
     meter = Meter()
     while trainer.images_seen < trainer.training.images:
         meter.add(trainer.step())
         last = trainer.images_seen >= trainer.training.images
         if last or _due(trainer, intervals.log):
-            report(out / "log.jsonl", trainer, meter.means())
+            report(out / LOG, trainer, meter.means())
         if last or _due(trainer, intervals.checkpoint):
             trainer.save(checkpoint)
-            save_weights(out / "weights.safetensors", trainer.networks)
         if last or _due(trainer, intervals.samples):
             rows = sample_rows(trainer.networks, preview)
             write_grid(out / "samples" / f"{trainer.images_seen:09d}.png", rows)
@@ -105,12 +102,6 @@ def report(log: Path, trainer: Trainer, means: Mapping[str, float]) -> None:
             f"{log.parent}: a loss is not finite after {trainer.images_seen} images; "
             "the checkpoint is from before that: go on from it with a lower learning_rate"
         )
-
-
-def save_weights(path: Path, networks: Networks) -> None:
-    """Writes the averaged weights in the form that `anonbench.anonymizers.generator` loads, fp32."""
-    modules = published_modules(networks.average_generator, networks.average_mapper)
-    save_tensors(path, module_tensors(modules))
 
 
 def load_crops(data: TrainingData, size: tuple[int, int]) -> PersonCrops:
@@ -165,7 +156,8 @@ def main(model: str, out: Path, images: int | None, threads: int, device: str) -
         trainer = Trainer(architecture, training, InMemoryCrops(crops), device)
         train(trainer, out, Intervals(), crops.select(range(min(SAMPLE_COLUMNS, len(crops)))))
     except AnonbenchError as error:
-        raise click.ClickException(str(error)) from error
+        click.echo(f"Error: {error}", err=True)
+        raise SystemExit(error.exit_code) from error
 
 
 if __name__ == "__main__":

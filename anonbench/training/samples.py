@@ -22,10 +22,11 @@ def sample_rows(networks: Networks, crops: PersonCrops) -> list[Tensor]:
     The crops themselves; with an appearance mapper their reconstructions, and all with the appearance of the
     first; then the zero latent and a few drawn ones, each the same in a whole row.
     """
-    conditions = conditions_of(crops)
+    device = next(networks.generator.parameters()).device
+    conditions = conditions_of(crops).to(device)
     latents = [torch.zeros(networks.generator.latent_dim)]
     latents += list(torch.randn(DRAWN_ROWS, len(latents[0]), generator=torch.Generator().manual_seed(1)))
-    per_row = [z.expand(len(crops), -1) for z in latents]
+    per_row = [z.expand(len(crops), -1).to(device) for z in latents]
     if networks.average_mapper is not None:
         mu, _ = networks.average_mapper(mapper_input(conditions), conditions.person_mask)
         per_row = [mu, mu[:1].expand_as(mu), *per_row]
@@ -34,7 +35,7 @@ def sample_rows(networks: Networks, crops: PersonCrops) -> list[Tensor]:
 
 def _paint(networks: Networks, conditions: Conditions, latents: Tensor) -> Tensor:
     image = conditions.composite(networks.average_generator(generator_input(conditions), latents))
-    return ((image.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    return ((image.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu()
 
 
 def write_grid(path: Path, rows: list[Tensor], scale: int = 2) -> None:

@@ -192,8 +192,7 @@ class Trainer:
         size = self.training.batch_size
         crops = self.source.sample(size, draw)
         crops = flip(crops, torch.rand(size, generator=draw) < self.training.flip_probability)
-        conditions = conditions_of(crops)
-        return Conditions(**{name: value.to(self.device) for name, value in vars(conditions).items()})
+        return conditions_of(crops).to(self.device)
 
     def _latents(self, conditions: Conditions, draw: torch.Generator) -> Latents:
         """From the appearance mapper if there is one (thesis 4.7), else from N(0, I)."""
@@ -233,24 +232,25 @@ class Trainer:
         tensors = module_tensors(self.networks.modules)
         tensors |= checkpoints.optimizer_tensors(self._optimizers)
         progress = {"images_seen": self.images_seen, "seconds": self.seconds}
-        checkpoints.save_tensors(path, tensors, progress | self._identity())
+        checkpoints.save_tensors(path, tensors, progress | run_identity(self.architecture, self.training))
 
     def resume(self, path: Path) -> None:
         """Continues from a checkpoint of `save`; DataError if it belongs to another run."""
         tensors, state = checkpoints.load_tensors(path)
-        for name, value in self._identity().items():
+        for name, value in run_identity(self.architecture, self.training).items():
             if state.get(name) != value:
                 raise DataError(f"{path}: was written with another `{name}`; choose another folder")
         load_modules(self.networks.modules, tensors)
         checkpoints.load_optimizers(self._optimizers, tensors)
         self.images_seen, self.seconds = int(state["images_seen"]), float(state["seconds"])
 
-    def _identity(self) -> dict[str, Any]:
-        """What must not change when a run goes on. Its length may."""
-        return {
-            "architecture": self.architecture.model_dump(mode="json"),
-            "training": self.training.model_dump(mode="json", exclude={"images", "record"}),
-        }
+
+def run_identity(architecture: ArchitectureConfig, training: TrainingConfig) -> dict[str, Any]:
+    """What must not change when a run goes on, as it stands in checkpoints. Its length may."""
+    return {
+        "architecture": architecture.model_dump(mode="json"),
+        "training": training.model_dump(mode="json", exclude={"images", "record"}),
+    }
 
 
 def stream(seed: int, images_seen: int) -> torch.Generator:

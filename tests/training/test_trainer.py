@@ -116,7 +116,7 @@ def test_bf16_steps_are_finite():
     assert all(v.isfinite() for _ in range(2) for v in run.step().values())
 
 
-def test_a_run_writes_checkpoint_weights_log_and_pictures_and_goes_on_to_a_later_end(tmp_path):
+def test_a_run_writes_checkpoint_log_and_pictures_and_goes_on_to_a_later_end(tmp_path):
     preview = crops().select([0, 1])
     train(trainer(FINAL, images=16), tmp_path, Intervals(log=8, checkpoint=16, samples=16), preview)
     train(trainer(FINAL, images=24), tmp_path, Intervals(log=8, checkpoint=16, samples=16), preview)
@@ -127,7 +127,6 @@ def test_a_run_writes_checkpoint_weights_log_and_pictures_and_goes_on_to_a_later
     files = {path.relative_to(tmp_path) for path in tmp_path.rglob("*.*")}
     assert {
         Path("checkpoint.safetensors"),
-        Path("weights.safetensors"),
         Path("samples/000000024.png"),
     } <= files
 
