@@ -1,15 +1,15 @@
-"""`anonbench data`: list, render and check data."""
+"""`anonbench data`: list, render, detect and check data."""
 
 from pathlib import Path
 
 import click
 
-from anonbench.errors import DataError
+from anonbench.errors import DataError, UsageError
 
 
 @click.group("data")
 def command() -> None:
-    """List, render and check data."""
+    """List, render, detect and check data."""
 
 
 @command.command("list")
@@ -58,6 +58,42 @@ def render_command(split: str, size: tuple[int, int], count: int | None, out: Pa
         from anonbench.datasets.export import export_crops
 
         click.echo(f"wrote {export_crops(dataset, out)} crops to {out}", err=True)
+
+
+@command.command("detect")
+@click.argument("data", metavar="NAME=PATH")
+@click.option("--overwrite", is_flag=True, help="Replace the masks and keypoints that lie there.")
+def detect_command(data: str, overwrite: bool) -> None:
+    """Find the person in real crops: writes masks/ and keypoints.json beside them.
+
+    Needs MediaPipe: pip install 'anonbench[detect]'.
+
+    \b
+    anonbench data detect market1501=PATH
+    """
+    from rich.console import Console
+    from rich.progress import track
+
+    from anonbench.cards import Preset
+    from anonbench.datasets.files import FileCrops
+    from anonbench.detection.cached import detect_dataset
+    from anonbench.detection.mediapipe_pose import PersonDetector
+    from anonbench.protocols.data import open_data
+
+    if "=" not in data:
+        raise UsageError(f"data '{data}': only files need detections; give market1501=PATH or folder=PATH")
+    detector = PersonDetector()
+    dataset = open_data(data, "reid", Preset(size=(128, 64), extractors=("none",)))
+    assert isinstance(dataset, FileCrops)  # whatever has a path
+    console = Console(stderr=True)
+    counts = detect_dataset(
+        dataset, detector.detect, overwrite, lambda files: track(files, "detecting people", console=console)
+    )
+    click.echo(f"{dataset.name}: {counts.crops} crops")
+    click.echo(f"  mask: {counts.masks}")
+    click.echo(f"  keypoints: {counts.keypoints}")
+    click.echo(f"  nothing: {counts.nothing}")
+    click.echo(f"next: anonbench data check {data}", err=True)
 
 
 @command.command("check")

@@ -69,11 +69,13 @@ class FileCrops:
 
     Every file is decoded once when the data set is opened: a broken one ends a run in its first seconds.
     Crops with a non-empty mask have outcome MASK_ONLY, the others NONE; the detection stage adds surfaces.
+    `files` are the crops in the order of `samples`, `root` is the folder where their detections belong.
     """
 
     def __init__(
         self,
         name: str,
+        root: Path,
         files: Sequence[CropFile],
         samples: pd.DataFrame,
         size: tuple[int, int] | None,
@@ -82,15 +84,16 @@ class FileCrops:
         """Check the files. size: (H, W) of the crops; none: the files', DEFAULT_SIZE if they differ."""
         sizes, contents = _scan(files)
         self.name = name
+        self.root = root
+        self.files = tuple(files)
         self.samples = samples
         self.size = size or (sizes.pop() if len(sizes) == 1 else DEFAULT_SIZE)
         self.notes = tuple(notes) + _size_note(sizes, self.size)
         self.digest = hashlib.sha256(f"{name} {self.size} {contents}".encode()).hexdigest()
-        self._files = list(files)
 
     def __len__(self) -> int:
         """Number of crops."""
-        return len(self._files)
+        return len(self.files)
 
     def load(self, indices: Sequence[int]) -> PersonCrops:
         """The crops at `indices`, in that order, at `size`."""
@@ -98,7 +101,7 @@ class FileCrops:
         return PersonCrops.concatenate(crops)
 
     def _load_one(self, index: int) -> PersonCrops:
-        file, row = self._files[index], self.samples.iloc[index]
+        file, row = self.files[index], self.samples.iloc[index]
         image = read_image(file.path)
         size = (image.shape[1], image.shape[2])
         mask = _mask_of(file, size)

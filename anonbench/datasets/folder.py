@@ -30,7 +30,7 @@ class ImageFolder(FileCrops):
             for key, path in zip(keys, paths, strict=True)
         ]
         samples = pd.DataFrame({"key": keys, "person_id": UNKNOWN_ID, "camera_id": UNKNOWN_ID, "role": ""})
-        super().__init__("folder", files, samples, size, detections.notes(keys))
+        super().__init__("folder", root, files, samples, size, detections.notes(keys))
 
 
 def _images(root: Path) -> list[Path]:

@@ -45,7 +45,7 @@ class Market1501(FileCrops):
         ]
         samples = pd.DataFrame([_describe(role, path) for role, path in named])
         notes = (_counts_note(samples), *detections.notes([file.key for file in files]))
-        super().__init__("market1501", files, samples, size, notes)
+        super().__init__("market1501", root, files, samples, size, notes)
 
 
 def _locate(root: Path) -> Path:

@@ -1,12 +1,15 @@
 """Commands that list and explain, and what every command keeps to."""
 
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import torch
 
 from anonbench.cli.main import COMMANDS
-from tests.cli.conftest import Cli
+from tests.cli.conftest import Cli, standing_keypoints
 
 
 def test_help_names_every_command_and_imports_nothing_heavy() -> None:
@@ -21,7 +24,9 @@ def test_help_names_every_command_and_imports_nothing_heavy() -> None:
     assert all(f"  {name} " in done.stdout for name in COMMANDS)
 
 
-@pytest.mark.parametrize("command", [[name] for name in COMMANDS] + [["data", "render"], ["weights", "path"]])
+@pytest.mark.parametrize(
+    "command", [[name] for name in COMMANDS] + [["data", "render"], ["data", "detect"], ["weights", "path"]]
+)
 def test_every_command_explains_itself(cli: Cli, command: list[str]) -> None:
     result = cli(*command, "--help")
     assert result.code == 0
@@ -31,7 +36,16 @@ def test_every_command_explains_itself(cli: Cli, command: list[str]) -> None:
 def test_models_lists_what_the_registry_loads(cli: Cli) -> None:
     result = cli("models")
     assert result.code == 0
-    for name in ("baseline", "final", "original", "blackout", "noise", "gaussian_blur", "pixelate", "folder=PATH"):
+    for name in (
+        "baseline",
+        "final",
+        "original",
+        "blackout",
+        "noise",
+        "gaussian_blur",
+        "pixelate",
+        "folder=PATH",
+    ):
         assert name in result.out
 
 
@@ -65,6 +79,50 @@ def test_data_check_counts_people_and_detections(cli: Cli, market: object) -> No
     assert "query: 6" in result.out
     assert "identities: 6" in result.out
     assert "detection surface: 18" in result.out
+
+
+def test_data_detect_writes_what_data_check_counts(
+    cli: Cli, market: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class EveryoneStands:
+        def detect(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            mask = torch.zeros(image.shape[1:], dtype=torch.bool)
+            mask[16:120, 16:48] = True
+            return mask, torch.tensor(standing_keypoints())
+
+    monkeypatch.setattr("anonbench.detection.mediapipe_pose.PersonDetector", EveryoneStands)
+    data = f"market1501={market}"
+    refused = cli("data", "detect", data)
+    assert refused.code == 3
+    assert "--overwrite" in refused.error
+    shutil.rmtree(market / "masks")
+    (market / "keypoints.json").unlink()
+    detected = cli("data", "detect", data)
+    assert detected.code == 0, detected.err
+    assert detected.out.split("\n") == [
+        "market1501: 18 crops",
+        "  mask: 18",
+        "  keypoints: 18",
+        "  nothing: 0",
+        "",
+    ]
+    assert f"anonbench data check {data}" in detected.err
+    assert "detection surface: 18" in cli("data", "check", data).out
+
+
+def test_data_detect_without_its_extra_says_what_to_install(
+    cli: Cli, market: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "mediapipe", None)
+    result = cli("data", "detect", f"market1501={market}")
+    assert result.code == 2
+    assert "pip install 'anonbench[detect]'" in result.error
+
+
+def test_data_detect_is_for_files(cli: Cli) -> None:
+    result = cli("data", "detect", "synthetic")
+    assert result.code == 2
+    assert "folder=PATH" in result.error
 
 
 def test_rendered_people_read_back_as_a_folder(cli: Cli, tmp_path: object) -> None:
