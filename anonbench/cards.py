@@ -136,7 +136,8 @@ def packaged_card(folder: str, name: str, card_type: type[AnyCard]) -> AnyCard:
     cards = packaged_cards(folder, card_type)
     if name not in cards:
         raise UsageError(f"no card '{name}' in {folder}; there are: {', '.join(cards)}")
-    return cards[name]
+    card: AnyCard = cards[name]
+    return card
 
 
 def _explain(path: Path, text: str, error: ValidationError) -> str:
@@ -154,7 +155,7 @@ def _reason(details: Any) -> str:
 def _line_of(text: str, location: tuple[int | str, ...]) -> int:
     """Line of the deepest part of `location` that the YAML text holds (a missing key: its parent's)."""
     node = yaml.compose(text, Loader=yaml.SafeLoader)
-    line: int = node.start_mark.line
+    line = node.start_mark.line if node else 0
     for step in location:
         if isinstance(node, yaml.MappingNode):
             found = [(k, v) for k, v in node.value if k.value == str(step)]

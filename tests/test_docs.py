@@ -43,5 +43,6 @@ def test_links_lead_to_files(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_in_the_docs_exist(page: Path) -> None:
-    used = set(re.findall(r"^anonbench ([a-z]+)", page.read_text(), flags=re.MULTILINE))
+    blocks = "\n".join(re.findall(r"^```.*?\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL))
+    used = set(re.findall(r"^anonbench ([a-z]+)", blocks, flags=re.MULTILINE))
     assert used <= set(COMMANDS)

@@ -18,6 +18,8 @@ def command() -> None:
         latent = f"{card.latent_dim}-d" if card.latent_dim else "-"
         table.add_row(card.name, card.kind, latent, "yes" if card.can_reconstruct else "-", card.description)
     for name in set(anonymizer_names()) - set(packaged):
-        table.add_row(name, "third party", "", "", "installed class of the entry point group anonbench.anonymizers")
+        table.add_row(
+            name, "third party", "", "", "installed class of the entry point group anonbench.anonymizers"
+        )
     table.add_row("folder=PATH", "folder", "-", "-", "already anonymized images, matched by relative path")
     Console().print(table)

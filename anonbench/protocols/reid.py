@@ -206,9 +206,7 @@ def _summarize(
     return metrics
 
 
-def _with_ceiling(
-    found: dict[str, Metric], known: dict[str, Metric], extractor: str
-) -> dict[str, Metric]:
+def _with_ceiling(found: dict[str, Metric], known: dict[str, Metric], extractor: str) -> dict[str, Metric]:
     """The same statistic of the untouched images as ceiling, where there is one."""
 
     def add(key: str, metric: Metric) -> Metric:

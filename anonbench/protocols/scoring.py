@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from anonbench.cards import Preset
+from anonbench.crops import PersonCrops
 from anonbench.features.base import Extractor, Kind, PerceptualExtractor
 from anonbench.features.store import feature_store
 from anonbench.metrics.similarity import pair_distance
@@ -84,11 +85,15 @@ def perceptual_distances(
     def compute() -> Floats:
         pairs = zip(a.batches(), b.batches(), crops.batches(), strict=True)
         bar = track(pairs, f"{extractor.name}: distances", crops.batch_count)
-        parts = [pair_distance(extractor.distance_map(x, y), batch.person_mask) for x, y, batch in bar]
-        whole, inside = (torch.cat([getattr(p, area) for p in parts]) for area in ("whole", "inside"))
-        return torch.stack([whole, inside], dim=1).numpy()
+        return np.concatenate([_whole_and_inside(extractor, x, y, batch) for x, y, batch in bar])
 
     return np.asarray(feature_store().get_or_compute(key, compute))
+
+
+def _whole_and_inside(extractor: PerceptualExtractor, a: Tensor, b: Tensor, crops: PersonCrops) -> Floats:
+    # Published LPIPS averages each layer over its own grid; only a mask needs the upsampled map.
+    inside = pair_distance(extractor.distance_map(a, b), crops.person_mask).inside
+    return np.stack([extractor.distance(a, b).numpy().astype(np.float64), inside.numpy()], axis=1)
 
 
 def mean_metric(

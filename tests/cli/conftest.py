@@ -32,7 +32,7 @@ class Result:
 Cli = Callable[..., Result]
 
 
-@pytest.fixture()
+@pytest.fixture
 def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
     def run(*arguments: object) -> Result:
         capsys.readouterr()
@@ -43,14 +43,14 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
     return run
 
 
-@pytest.fixture()
+@pytest.fixture
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     cache = tmp_path / "cache"
     monkeypatch.setenv("ANONBENCH_CACHE", str(cache))
     return cache
 
 
-@pytest.fixture()
+@pytest.fixture
 def market(tmp_path: Path) -> Path:
     """Six people before three cameras, in Market-1501 layout with masks and keypoints."""
     root = tmp_path / "market"

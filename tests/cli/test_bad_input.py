@@ -131,7 +131,9 @@ def test_a_checkpoint_that_is_another_file(cli: Cli, tmp_path: Path) -> None:
     assert "final.safetensors" in result.error
 
 
-def test_absent_official_weights(cli: Cli, market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_absent_official_weights(
+    cli: Cli, market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ANONBENCH_WEIGHTS", str(tmp_path / "weights"))
     result = cli(
         "run", "fid", "--model", "original", "--data", f"market1501={market}", "--extractor", "inception_v3"

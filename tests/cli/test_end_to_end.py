@@ -84,7 +84,9 @@ def test_real_crops_give_a_record_with_shares_per_outcome(cli: Cli, market: Path
     for path in sorted((market / "masks").iterdir())[:3]:
         path.unlink()
     out = tmp_path / "out"
-    result = cli("run", "reid", "--model", "final", "--data", f"market1501={market}", "--seeds", 2, "--out", out)
+    result = cli(
+        "run", "reid", "--model", "final", "--data", f"market1501={market}", "--seeds", 2, "--out", out
+    )
     assert result.code == 0, result.err
     record = read_record(next(out.glob("*.json")))
     assert record.data.counts["identities"] == 6

@@ -17,7 +17,9 @@ def test_untouched_images_are_at_no_distance_from_themselves() -> None:
 
 
 def test_repainted_people_are_further_away_than_two_halves_of_the_real_ones() -> None:
-    metrics = fid.measure(context(BackgroundPainter(), ToyDataset(market_like()), kind="distribution")).metrics
+    metrics = fid.measure(
+        context(BackgroundPainter(), ToyDataset(market_like()), kind="distribution")
+    ).metrics
     distance = metrics["fid.value.person_colour"]
     assert distance.floor is not None
     assert distance.value > distance.floor

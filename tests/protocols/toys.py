@@ -21,7 +21,9 @@ class ToyDataset:
     size = SIZE
     notes: tuple[str, ...] = ()
 
-    def __init__(self, samples: pd.DataFrame, digest: str = "toy", outcomes: Sequence[int] | None = None) -> None:
+    def __init__(
+        self, samples: pd.DataFrame, digest: str = "toy", outcomes: Sequence[int] | None = None
+    ) -> None:
         self.samples = samples
         self.digest = digest
         self._outcomes = outcomes
