@@ -52,9 +52,8 @@ def command(
     line = options.command_line()
     requests = [Request(p, m, data, preset, seeds, extractors, line) for p in chosen for m in models]
     with contextlib.redirect_stdout(sys.stderr):
-        for request in requests:
-            resolve(request)
-        found = [run(request) for request in requests]
+        plans = [resolve(request) for request in requests]
+        found = [run(plan) for plan in plans]
         written = [export(record, folder, out / "records") for record, folder in found]
         write_report([(read_record(path), path.parent) for path in written], out)
     options.print_tables([record for record, _ in found])

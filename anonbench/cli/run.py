@@ -41,9 +41,8 @@ def command(
     ]
     # Libraries print to stdout; there, only the result may appear.
     with contextlib.redirect_stdout(sys.stderr):
-        for request in requests:
-            resolve(request)
-        found = [run(request) for request in requests]
+        plans = [resolve(request) for request in requests]
+        found = [run(plan) for plan in plans]
         written = [export(record, folder, out) for record, folder in found] if out else []
     for record, _ in found:
         if as_json:

@@ -1,8 +1,12 @@
 """`--data NAME` or `--data NAME=PATH`: from words to crops."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from anonbench.cards import Preset
+from anonbench.crops import PersonCrops
 from anonbench.datasets.base import CropDataset
 from anonbench.errors import DataError, UsageError
 
@@ -33,6 +37,33 @@ def open_data(spec: str, split: str, preset: Preset) -> CropDataset:
 
         return ImageFolder(_existing(path), size=preset.size)
     raise UsageError(f"unknown data '{spec}'; there are: {', '.join(DATA_NAMES)}")
+
+
+class Following:
+    """The second half of a dataset: as many other crops of the same source as the first half holds."""
+
+    def __init__(self, doubled: CropDataset) -> None:
+        self._doubled = doubled
+        self._start = len(doubled) // 2
+        self.name = f"{doubled.name}, other crops"
+        self.digest = f"{doubled.digest}/second-half"
+        self.size = doubled.size
+        self.notes = doubled.notes
+        self.samples: pd.DataFrame = doubled.samples.iloc[self._start :].reset_index(drop=True)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def load(self, indices: Sequence[int]) -> PersonCrops:
+        """The crops at these positions of the second half."""
+        return self._doubled.load([self._start + index for index in indices])
+
+
+def open_reference(spec: str, split: str, preset: Preset) -> CropDataset | None:
+    """As many other real crops as `open_data` gives, for a floor at equal n; none where the source has no more."""
+    if spec != "synthetic" or preset.count is None:
+        return None
+    return Following(open_data(spec, split, preset.model_copy(update={"count": 2 * preset.count})))
 
 
 def _existing(path: str) -> Path:

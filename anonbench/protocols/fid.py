@@ -39,7 +39,8 @@ def measure(context: Context) -> Measurement:
     for extractor in context.of_kind("distribution"):
         real = features_of(context.generation.original(), extractor)
         fakes = [_fake(context, seed, extractor) for seed in context.seeds]
-        for statistic, metric in _statistics(real, fakes).items():
+        other = features_of(context.reference, extractor) if context.reference else None
+        for statistic, metric in _statistics(real, fakes, other).items():
             metrics[f"fid.{statistic}.{extractor.name}"] = metric
     return Measurement(metrics, pd.DataFrame(columns=["key", "metric", "seed", "value"]), _strips(context))
 
@@ -53,18 +54,19 @@ def _fake(context: Context, seed: int, extractor: Extractor) -> Features:
     return features_of(context.generation.anonymized(random_sampling(context, seed)), extractor)
 
 
-def _statistics(real: Features, fakes: list[Features]) -> dict[str, Metric]:
+def _statistics(real: Features, fakes: list[Features], other: Features | None) -> dict[str, Metric]:
+    """other: as many other real crops, which give the floor at equal n. The distance to `real` itself can
+    be lower: an anonymized crop keeps its background, and is compared with the crop that it was made from.
+    """
     halves = real[0::2][: len(real) // 2], real[1::2]
     n = len(real)
     frechet = [frechet_distance_of_features(real=real, fake=fake) for fake in fakes]
     kid = [kernel_distance(real=real, fake=fake) for fake in fakes]
     precision_and_coverage = [precision_coverage(real=real, fake=fake) for fake in fakes]
+    floor = None if other is None else frechet_distance_of_features(real=real, fake=other)
     statistics = {
-        # The floor compares two halves of the real crops, so its finite-sample bias is that of n / 2.
-        "value": _metric(
-            frechet, "distance", "lower", n, _interval(real, fakes[0]),
-            frechet_distance_of_features(real=halves[0], fake=halves[1]),
-        ),
+        "value": _metric(frechet, "distance", "lower", n, _interval(real, fakes[0]), floor),
+        # Unbiased, so two halves of the crops give a floor whatever the source.
         "kid": _metric(
             kid, "squared distance", "lower", n, floor=kernel_distance(real=halves[0], fake=halves[1])
         ),

@@ -66,8 +66,7 @@ class Generation:
 
     def original(self) -> ImageSet:
         """The untouched images."""
-        key = ("original", self.crops.dataset.digest)
-        return ImageSet(key, image_store().get_or_compute(key, self._original_images))
+        return original_images(self.crops)
 
     def anonymized(self, sampling: Sampling) -> ImageSet:
         """Every sample anonymized with its latent."""
@@ -82,10 +81,6 @@ class Generation:
     def anonymized_subset(self, indices: Sequence[int], sampling: Sampling) -> Images:
         """A few samples anonymized, not stored: for galleries. `sampling.tokens` has one token per index."""
         return self._anonymize(self.crops.load(indices), sampling).numpy()
-
-    def _original_images(self) -> Images:
-        batches = track(self.crops.batches(), "reading the originals", self.crops.batch_count)
-        return np.concatenate([batch.image.numpy() for batch in batches])
 
     def _anonymize_all(self, sampling: Sampling) -> Images:
         description = f"{self.model.card.name}: {sampling.name}, seed {sampling.seed}"
@@ -105,6 +100,17 @@ class Generation:
         else:
             latents = latents_for(sampling.seed, sampling.tokens, self.model.card.latent_dim or 0)
         return self.model.anonymize(crops, latents, sampling.truncation)
+
+
+def original_images(crops: CropSource) -> ImageSet:
+    """The untouched images of a source."""
+
+    def read() -> Images:
+        batches = track(crops.batches(), "reading the originals", crops.batch_count)
+        return np.concatenate([batch.image.numpy() for batch in batches])
+
+    key = ("original", crops.dataset.digest)
+    return ImageSet(key, image_store().get_or_compute(key, read))
 
 
 def _digest(tokens: Sequence[str]) -> str:

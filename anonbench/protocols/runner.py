@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -22,13 +23,15 @@ from anonbench.errors import UsageError
 from anonbench.features.base import Extractor, PerceptualExtractor
 from anonbench.features.extractors import EXTRACTORS, extractor_names, load_extractor, load_perceptual
 from anonbench.protocols.crops import CropSource
-from anonbench.protocols.data import open_data
+from anonbench.protocols.data import open_data, open_reference
 from anonbench.protocols.environment import environment, peak_memory_mib
-from anonbench.protocols.generation import Generation
 from anonbench.protocols.registry import measure_function, protocol_card
-from anonbench.protocols.scoring import Context, Measurement
 from anonbench.records import DataRun, ModelRun, ProtocolRun, Record, read_record, write_record
 from anonbench.reporting.galleries import write_strip
+
+if TYPE_CHECKING:
+    from anonbench.protocols.generation import ImageSet
+    from anonbench.protocols.scoring import Context, Measurement
 
 RECORD = "record.json"
 SAMPLES = "samples.parquet"
@@ -95,9 +98,8 @@ def resolve(request: Request) -> Plan:
     return Plan(request, card, preset, model, dataset, features, distances, detector)
 
 
-def run(request: Request) -> tuple[Record, Path]:
-    """The record of a request and its folder, measured now unless an equal one is stored."""
-    plan = resolve(request)
+def run(plan: Plan) -> tuple[Record, Path]:
+    """The record of a plan and its folder, measured now unless an equal one is stored."""
     if not (plan.folder / RECORD).exists():
         _measure(plan)
     return read_record(plan.folder / RECORD), plan.folder
@@ -144,9 +146,14 @@ def _fitting(card: ProtocolCard, names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _measure(plan: Plan) -> None:
+    # Imported here: a stored record needs none of it, and SciPy alone takes a second.
+    from anonbench.protocols.generation import Generation
+    from anonbench.protocols.scoring import Context
+
     started = time.perf_counter()
     crops = CropSource(plan.dataset, fill_surfaces, plan.detector)
-    context = Context(Generation(plan.model, crops), plan.preset, plan.extractors, plan.perceptual)
+    generation, reference = Generation(plan.model, crops), _reference(plan)
+    context = Context(generation, plan.preset, plan.extractors, plan.perceptual, reference)
     crops.shares()  # renders and detects, so that the time of the two stages is told apart
     prepared = time.perf_counter()
     found = measure_function(plan.card.name)(context)
@@ -154,7 +161,17 @@ def _measure(plan: Plan) -> None:
     _store(plan, context, found, seconds)
 
 
-def _store(plan: Plan, context: Context, found: Measurement, seconds: dict[str, float]) -> None:
+def _reference(plan: Plan) -> "ImageSet | None":
+    """Other real crops, for protocols that compare distributions."""
+    from anonbench.protocols.generation import original_images
+
+    if plan.card.extractor_kind != "distribution":
+        return None
+    dataset = open_reference(plan.request.data, plan.card.split, plan.preset)
+    return original_images(CropSource(dataset, fill_surfaces, plan.detector)) if dataset else None
+
+
+def _store(plan: Plan, context: "Context", found: "Measurement", seconds: dict[str, float]) -> None:
     """Sidecars first, the record last: a record that exists is complete."""
     galleries = {}
     for figure, images in found.strips.items():

@@ -30,6 +30,8 @@ class Context:
     preset: Preset
     extractors: tuple[Extractor, ...] = ()
     perceptual: tuple[PerceptualExtractor, ...] = ()
+    reference: ImageSet | None = None
+    """As many other real crops, where the source has them."""
 
     @property
     def crops(self) -> CropSource:

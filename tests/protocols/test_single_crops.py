@@ -16,15 +16,25 @@ def test_untouched_images_are_at_no_distance_from_themselves() -> None:
     assert metrics["fid.precision.person_colour"].value == 1
 
 
-def test_repainted_people_are_further_away_than_two_halves_of_the_real_ones() -> None:
-    metrics = fid.measure(
-        context(BackgroundPainter(), ToyDataset(market_like()), kind="distribution")
-    ).metrics
-    distance = metrics["fid.value.person_colour"]
-    assert distance.floor is not None
-    assert distance.value > distance.floor
+def test_the_floor_is_the_distance_to_other_real_crops_at_equal_n() -> None:
+    from dataclasses import replace
+
+    from anonbench.metrics.frechet import frechet_distance_of_features
+    from anonbench.protocols.crops import CropSource
+    from anonbench.protocols.generation import original_images
+
+    other = ToyDataset(market_like(24).iloc[48:].reset_index(drop=True), digest="other")
+    reference = original_images(CropSource(other, lambda crops: crops, "none"))
+    toy = context(BackgroundPainter(), ToyDataset(market_like()), kind="distribution")
+    distance = fid.measure(replace(toy, reference=reference)).metrics["fid.value.person_colour"]
+    features = [
+        toy.extractors[0].features(images.batches()[0]) for images in (toy.generation.original(), reference)
+    ]
+    expected = frechet_distance_of_features(real=features[0], fake=features[1])
+    assert distance.floor == pytest.approx(expected)
     assert distance.interval is not None
     assert distance.interval[0] <= distance.value <= distance.interval[1]
+    assert fid.measure(toy).metrics["fid.value.person_colour"].floor is None
 
 
 def test_too_few_crops_for_a_distribution_are_refused() -> None:
