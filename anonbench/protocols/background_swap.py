@@ -8,13 +8,13 @@ import pandas as pd
 from anonbench.protocols.scoring import Context, Measurement
 from anonbench.protocols.swaps import (
     long_form_pairs,
-    pair_distances,
     perceptual_distances_inside,
-    statistics,
     surface_distances,
+    swap_metrics,
     swap_pairs,
     swap_strips,
 )
+from anonbench.records import Metric
 
 
 def measure(context: Context) -> Measurement:
@@ -23,10 +23,10 @@ def measure(context: Context) -> Measurement:
     distances = [("perceptual", e.key, perceptual_distances_inside(context.crops, e), "distance")
                  for e in context.perceptual]  # fmt: skip
     distances.append(("surface", "template", surface_distances(context.crops), "colour distance"))
-    metrics, samples = {}, []
+    metrics: dict[str, Metric] = {}
+    samples = []
     for name, extractor, distance, unit in distances:
-        found = [pair_distances(context, pairs, seed, distance) for seed in context.seeds]
-        for statistic, metric in statistics(found, pairs, name, unit, context.preset.resamples).items():
-            metrics[f"background_swap.{statistic}.{extractor}"] = metric
+        statistics, found = swap_metrics(context, pairs, distance, name, unit)
+        metrics |= {f"background_swap.{key}.{extractor}": metric for key, metric in statistics.items()}
         samples.append(long_form_pairs(context, pairs, f"background_swap.{name}.{extractor}", found))
     return Measurement(metrics, pd.concat(samples, ignore_index=True), swap_strips(context, "background"))

@@ -109,8 +109,8 @@ def _metric(
 
 
 def _centred(interval: Interval, of: float, at: float) -> tuple[float, float]:
-    """The interval of one seed's value, moved to the mean over seeds."""
-    return (interval.low - of + at, interval.high - of + at)
+    """The interval of one seed's value, moved to the mean over seeds; a distance is never negative."""
+    return max(0.0, interval.low - of + at), max(0.0, interval.high - of + at)
 
 
 def _strips(context: Context) -> dict[str, NDArray[np.uint8]]:

@@ -9,14 +9,13 @@ import pandas as pd
 from anonbench.features.base import Extractor
 from anonbench.metrics.similarity import cosine_similarity
 from anonbench.protocols.generation import ImageSet
-from anonbench.protocols.scoring import Context, Floats, Measurement, features_of, mean_metric
+from anonbench.protocols.scoring import Context, Floats, Measurement, features_of
 from anonbench.protocols.swaps import (
     Distance,
     Integers,
     long_form_pairs,
-    pair_distances,
-    statistics,
     surface_distances,
+    swap_metrics,
     swap_pairs,
     swap_strips,
 )
@@ -24,25 +23,16 @@ from anonbench.records import Metric
 
 
 def measure(context: Context) -> Measurement:
-    """Surface distances over the template, and cosine distances of every re-ID extractor."""
+    """Surface distances over the template, and cosine distances (1 - similarity) of every re-ID extractor."""
     pairs = swap_pairs(context.crops.samples, "pose")
-    resamples = context.preset.resamples
-    distances = surface_distances(context.crops)
-    found = [pair_distances(context, pairs, seed, distances) for seed in context.seeds]
-    metrics: dict[str, Metric] = {
-        f"pose_swap.{name}.template": metric
-        for name, metric in statistics(found, pairs, "surface", "colour distance", resamples).items()
-    }
-    samples = [long_form_pairs(context, pairs, "pose_swap.surface.template", found)]
-    for extractor in context.of_kind("reid"):
-        found = [pair_distances(context, pairs, seed, _cosine(extractor)) for seed in context.seeds]
-        for name, metric in statistics(found, pairs, "reid", "cosine distance", resamples).items():
-            metrics[f"pose_swap.{name}.{extractor.name}"] = metric
-        similarity = [1.0 - d.same for d in found]
-        metrics[f"pose_swap.reid_similarity.{extractor.name}"] = mean_metric(
-            similarity, "cosine", "higher", resamples
-        )
-        samples.append(long_form_pairs(context, pairs, f"pose_swap.reid.{extractor.name}", found))
+    measured = [("surface", "template", surface_distances(context.crops), "colour distance")]
+    measured += [("reid", e.name, _cosine(e), "cosine distance") for e in context.of_kind("reid")]
+    metrics: dict[str, Metric] = {}
+    samples = []
+    for name, extractor, distance, unit in measured:
+        statistics, found = swap_metrics(context, pairs, distance, name, unit)
+        metrics |= {f"pose_swap.{key}.{extractor}": metric for key, metric in statistics.items()}
+        samples.append(long_form_pairs(context, pairs, f"pose_swap.{name}.{extractor}", found))
     return Measurement(metrics, pd.concat(samples, ignore_index=True), swap_strips(context, "pose"))
 
 

@@ -6,7 +6,8 @@ Every identity gets two latents per seed, A and B. For a pair (i, j) that differ
     different  d(A[i], B[j])   factor and latent change
     latent     d(A[i], B[i])   the latent alone changes: diversity
 
-A model without latents gives every person one look, so for it B is the next person of the dataset.
+A model without latents has `same` only. The ceiling of each statistic is that of the untouched images, with
+the next person of the dataset in the place of the other latent.
 """
 
 from collections.abc import Callable
@@ -57,11 +58,11 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Distances:
-    """Distances of one seed's pairs, (K,) each."""
+    """Distances of one seed's pairs, (K,) each; `different` and `latent` need a model with latents."""
 
     same: Floats
-    different: Floats
-    latent: Floats
+    different: Floats | None = None
+    latent: Floats | None = None
 
 
 def factor_grid(samples: pd.DataFrame) -> Integers:
@@ -91,57 +92,59 @@ def swap_pairs(samples: pd.DataFrame, factor: str) -> Pairs:
     )
 
 
-def latent_pair(context: Context, seed: int) -> tuple[ImageSet, ImageSet]:
-    """All samples with each identity's latent A, and with its latent B; equal sets without latents."""
-    tokens = tuple(f"swap/{identity}" for identity in context.crops.samples["identity"])
-    first = Sampling("one z per identity", 2 * seed, tokens)
-    second = Sampling("another z per identity", 2 * seed + 1, tokens)
-    return context.generation.anonymized(first), context.generation.anonymized(second)
-
-
 def pair_distances(context: Context, pairs: Pairs, seed: int, distance: Distance) -> Distances:
-    """The three distances of every pair for one seed."""
-    a, b = latent_pair(context, seed)
-    if context.generation.has_latents:
-        second, first = pairs.second, pairs.first
-    else:
-        second, first = pairs.next_second, pairs.next_first
+    """The distances of every pair for one seed."""
+    tokens = tuple(f"swap/{identity}" for identity in context.crops.samples["identity"])
+    a = context.generation.anonymized(Sampling("one z per identity", 2 * seed, tokens))
+    same = distance(a, pairs.first, a, pairs.second)
+    if not context.generation.has_latents:
+        return Distances(same)
+    b = context.generation.anonymized(Sampling("another z per identity", 2 * seed + 1, tokens))
     return Distances(
-        same=distance(a, pairs.first, a, pairs.second),
-        different=distance(a, pairs.first, b, second),
-        latent=distance(a, pairs.first, b, first),
+        same,
+        different=distance(a, pairs.first, b, pairs.second),
+        latent=distance(a, pairs.first, b, pairs.first),
     )
 
 
-def statistics(
-    found: list[Distances], pairs: Pairs, name: str, unit: str, resamples: int
-) -> dict[str, Metric]:
-    """Metrics from the distances of all seeds, by statistic name; `sensitivity` is D_factor / D_z."""
-    person = np.tile(pairs.person, len(found))
-    same, different, latent = (
-        np.concatenate([getattr(d, field) for d in found]) for field in ("same", "different", "latent")
+def original_distances(context: Context, pairs: Pairs, distance: Distance) -> Distances:
+    """The same of the untouched images, the next person in the place of the other latent."""
+    images = context.generation.original()
+    return Distances(
+        distance(images, pairs.first, images, pairs.second),
+        different=distance(images, pairs.first, images, pairs.next_second),
+        latent=distance(images, pairs.first, images, pairs.next_first),
     )
+
+
+def swap_metrics(
+    context: Context, pairs: Pairs, distance: Distance, name: str, unit: str
+) -> tuple[dict[str, Metric], list[Distances]]:
+    """Metrics by statistic name, and the distances of each seed; `sensitivity` is D_factor / D_z."""
+    found = [pair_distances(context, pairs, seed, distance) for seed in context.seeds]
+    original = original_distances(context, pairs, distance)
+    person, resamples = pairs.person, context.preset.resamples
     metrics = {
-        f"{name}_same": _mean(same, person, [d.same for d in found], unit, "lower", resamples),
-        f"{name}_different": _mean(different, person, [d.different for d in found], unit, "none", resamples),
-        f"{name}_latent": _mean(latent, person, [d.latent for d in found], unit, "higher", resamples),
-        f"{name}_auc": _auc(found),
+        f"{name}_same": _mean([d.same for d in found], person, unit, "lower", resamples, original.same)
     }
-    for statistic, below, per_seed in (
-        (f"{name}_ratio", different, [(d.same, d.different) for d in found]),
-        ("sensitivity", latent, [(d.same, d.latent) for d in found]),
+    different = [d.different for d in found if d.different is not None]
+    latent = [d.latent for d in found if d.latent is not None]
+    if not different or not latent or original.different is None or original.latent is None:
+        return metrics, found
+    same = [d.same for d in found]
+    metrics |= {
+        f"{name}_different": _mean(different, person, unit, "none", resamples, original.different),
+        f"{name}_latent": _mean(latent, person, unit, "higher", resamples, original.latent),
+        f"{name}_auc": _auc(same, different, _separation(original.same, original.different)),
+    }
+    for statistic, below, ceiling in (
+        (f"{name}_ratio", different, original.different),
+        ("sensitivity", latent, original.latent),
     ):
-        ratio = ratio_over_groups(same, person, below, person, resamples=resamples)
+        ratio = _ratio(same, below, person, resamples, float(np.nanmean(original.same) / np.nanmean(ceiling)))
         if ratio is not None:
-            metrics[statistic] = Metric(
-                value=ratio.value,
-                unit="ratio",
-                direction="lower",
-                n=int((~np.isnan(same)).sum()) // len(found),
-                interval=(ratio.interval.low, ratio.interval.high),
-                seeds=tuple(float(np.nanmean(s) / np.nanmean(b)) for s, b in per_seed),
-            )
-    return metrics
+            metrics[statistic] = ratio
+    return metrics, found
 
 
 def surface_distances(crops: CropSource) -> Distance:
@@ -203,34 +206,72 @@ def long_form_pairs(context: Context, pairs: Pairs, metric: str, found: list[Dis
     keys = context.crops.samples["key"].to_numpy()
     names = [f"{a}|{b}" for a, b in zip(keys[pairs.first], keys[pairs.second], strict=True)]
     frames = [
-        pd.DataFrame({"key": names, "metric": f"{metric}.{field}", "seed": seed, "value": getattr(d, field)})
+        pd.DataFrame({"key": names, "metric": f"{metric}.{field}", "seed": seed, "value": values})
         for seed, d in enumerate(found)
-        for field in ("same", "different", "latent")
+        for field, values in (("same", d.same), ("different", d.different), ("latent", d.latent))
+        if values is not None
     ]
     return pd.concat(frames, ignore_index=True)
 
 
 def _mean(
-    values: Floats, person: Integers, per_seed: list[Floats], unit: str, direction: Direction, resamples: int
+    per_seed: list[Floats],
+    person: Integers,
+    unit: str,
+    direction: Direction,
+    resamples: int,
+    original: Floats,
 ) -> Metric:
-    interval = bootstrap_over_groups(values, person, resamples=resamples)
+    values = np.concatenate(per_seed)
+    interval = bootstrap_over_groups(values, np.tile(person, len(per_seed)), resamples=resamples)
     return Metric(
         value=float(np.nanmean(values)),
         unit=unit,
         direction=direction,
-        n=int((~np.isnan(values)).sum()) // len(per_seed),
+        n=_scored(per_seed),
         interval=(interval.low, interval.high),
         seeds=tuple(float(np.nanmean(v)) for v in per_seed),
+        ceiling=float(np.nanmean(original)),
     )
 
 
-def _auc(found: list[Distances]) -> Metric:
-    per_seed = [separation(d.same, d.different) for d in found]
+def _ratio(
+    above: list[Floats], below: list[Floats], person: Integers, resamples: int, ceiling: float
+) -> Metric | None:
+    groups = np.tile(person, len(above))
+    ratio = ratio_over_groups(
+        np.concatenate(above), groups, np.concatenate(below), groups, resamples=resamples
+    )
+    if ratio is None:
+        return None
     return Metric(
-        value=float(np.mean([s.auc for s in per_seed])),
+        value=ratio.value,
+        unit="ratio",
+        direction="lower",
+        n=_scored(above),
+        interval=(ratio.interval.low, ratio.interval.high),
+        seeds=tuple(float(np.nanmean(a) / np.nanmean(b)) for a, b in zip(above, below, strict=True)),
+        ceiling=ceiling,
+    )
+
+
+def _auc(same: list[Floats], different: list[Floats], ceiling: float) -> Metric:
+    per_seed = [_separation(s, d) for s, d in zip(same, different, strict=True)]
+    return Metric(
+        value=float(np.mean(per_seed)),
         unit="probability",
         direction="higher",
-        n=per_seed[0].n_same,
-        seeds=tuple(s.auc for s in per_seed),
+        n=_scored(same),
+        seeds=tuple(per_seed),
         chance=0.5,
+        ceiling=ceiling,
     )
+
+
+def _separation(same: Floats, different: Floats) -> float:
+    return separation(same, different).auc
+
+
+def _scored(per_seed: list[Floats]) -> int:
+    """Pairs that have a value, per seed."""
+    return int(np.mean([(~np.isnan(values)).sum() for values in per_seed]))

@@ -57,13 +57,22 @@ def test_poses_are_compared_over_the_surface_and_by_re_id() -> None:
     assert metrics["pose_swap.surface_same.template"].value == 0
     assert metrics["pose_swap.surface_auc.template"].value > 0.95
     assert metrics["pose_swap.sensitivity.template"].value == 0
-    assert metrics["pose_swap.reid_similarity.person_colour"].value == pytest.approx(1)
+    assert metrics["pose_swap.reid_same.person_colour"].value == pytest.approx(0, abs=1e-6)
 
 
-def test_without_latents_other_people_take_the_place_of_other_latents() -> None:
+def test_without_latents_only_the_swapped_factor_can_be_measured() -> None:
     metrics = pose_swap.measure(context(Untouched(), ToyDataset(factorial()))).metrics
+    assert set(metrics) == {"pose_swap.surface_same.template", "pose_swap.reid_same.person_colour"}
     assert metrics["pose_swap.surface_same.template"].value == 0
-    assert metrics["pose_swap.surface_different.template"].value > 0.05
+
+
+def test_the_ceiling_is_that_of_the_untouched_images() -> None:
+    metrics = pose_swap.measure(context(LatentPainter(), ToyDataset(factorial()))).metrics
+    assert metrics["pose_swap.surface_ratio.template"].ceiling == 0
+    assert metrics["pose_swap.surface_auc.template"].ceiling == 1
+    different = metrics["pose_swap.surface_different.template"].ceiling
+    assert different is not None
+    assert different > 0.05
 
 
 def test_strips_show_t0_and_t1_beside_the_originals() -> None:
