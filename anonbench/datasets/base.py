@@ -1,7 +1,7 @@
 """What every source of person crops offers."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import pandas as pd
 
@@ -46,4 +46,13 @@ class CropDataset(Protocol):
 
     def load(self, indices: Sequence[int]) -> PersonCrops:
         """The crops at these positions, in this order."""
+        ...
+
+
+@runtime_checkable
+class PreparedDataset(CropDataset, Protocol):
+    """A dataset that is made on first use: `prepare` makes all of it at once, which is faster than by parts."""
+
+    def prepare(self, progress: bool = True) -> None:
+        """Make what is missing. progress: show a bar on stderr."""
         ...

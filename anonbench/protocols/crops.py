@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from anonbench.crops import Outcome, PersonCrops
-from anonbench.datasets.base import CropDataset
+from anonbench.datasets.base import CropDataset, PreparedDataset
 from anonbench.records import DetectionShares
 
 BATCH = 64
@@ -28,6 +28,8 @@ class CropSource:
         self.digest = f"{dataset.digest}/{detector}"
         self._detect = detect
         self._batches: dict[int, PersonCrops] = {}
+        if isinstance(dataset, PreparedDataset):
+            dataset.prepare()
 
     def __len__(self) -> int:
         return len(self.dataset)

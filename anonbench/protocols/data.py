@@ -7,7 +7,7 @@ import pandas as pd
 
 from anonbench.cards import Preset
 from anonbench.crops import PersonCrops
-from anonbench.datasets.base import CropDataset
+from anonbench.datasets.base import CropDataset, PreparedDataset
 from anonbench.errors import DataError, UsageError
 
 DATA_NAMES = {
@@ -53,6 +53,11 @@ class Following:
 
     def __len__(self) -> int:
         return len(self.samples)
+
+    def prepare(self, progress: bool = True) -> None:
+        """Make the whole dataset, where it is made on first use."""
+        if isinstance(self._doubled, PreparedDataset):
+            self._doubled.prepare(progress)
 
     def load(self, indices: Sequence[int]) -> PersonCrops:
         """The crops at these positions of the second half."""
