@@ -28,9 +28,8 @@ from anonbench.metrics.ranking import (
     hits_within,
     rank,
 )
-from anonbench.metrics.uncertainty import bootstrap_over_groups
 from anonbench.protocols.generation import ImageSet, Sampling
-from anonbench.protocols.scoring import Context, Measurement, features_of, long_form
+from anonbench.protocols.scoring import Context, Measurement, features_of, interval_over, long_form
 from anonbench.records import Direction, Metric
 
 Integers = NDArray[np.int64]
@@ -226,13 +225,12 @@ def _percent(
     """A percentage over queries and seeds; the interval resamples identities, whose queries correlate."""
     values = np.concatenate([v[r.scored] for v, r in zip(per_seed, results, strict=True)])
     groups = np.concatenate([r.person_id[r.scored] for r in results])
-    interval = bootstrap_over_groups(values, groups, resamples=resamples)
     return Metric(
         value=100 * float(values.mean()),
         unit="percent",
         direction=direction,
         n=max(int(r.scored.sum()) for r in results),
-        interval=(100 * interval.low, 100 * interval.high),
+        interval=interval_over(100 * values, groups, resamples),
         seeds=tuple(100 * float(v[r.scored].mean()) for v, r in zip(per_seed, results, strict=True)),
         chance=100 * chance,
     )

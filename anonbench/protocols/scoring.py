@@ -13,7 +13,7 @@ from anonbench.crops import PersonCrops
 from anonbench.features.base import Extractor, Kind, PerceptualExtractor
 from anonbench.features.store import feature_store
 from anonbench.metrics.similarity import pair_distance
-from anonbench.metrics.uncertainty import bootstrap_mean
+from anonbench.metrics.uncertainty import bootstrap_over_groups
 from anonbench.protocols.crops import CropSource
 from anonbench.protocols.generation import Generation, Images, ImageSet
 from anonbench.protocols.progress import track
@@ -108,16 +108,23 @@ def mean_metric(
     values = np.stack(per_seed)
     values = values[:, ~np.isnan(values).any(axis=0)]
     per_sample = values.mean(axis=0)
-    interval = bootstrap_mean(per_sample, resamples=resamples)
     return Metric(
         value=float(per_sample.mean()),
         unit=unit,
         direction=direction,
         n=values.shape[1],
-        interval=(interval.low, interval.high),
+        interval=interval_over(per_sample, np.arange(len(per_sample)), resamples),
         seeds=tuple(float(v) for v in values.mean(axis=1)),
         ceiling=ceiling,
     )
+
+
+def interval_over(values: Floats, groups: NDArray[np.int64], resamples: int) -> tuple[float, float] | None:
+    """95 % interval of the mean of `values`, groups resampled as wholes; none for a single group."""
+    if len(np.unique(groups[~np.isnan(values)])) < 2:
+        return None
+    interval = bootstrap_over_groups(values, groups, resamples=resamples)
+    return interval.low, interval.high
 
 
 def long_form(keys: Iterable[str], metric: str, per_seed: Sequence[Floats]) -> pd.DataFrame:

@@ -24,10 +24,9 @@ from anonbench.features.store import KeyPart
 from anonbench.metrics.ratios import ratio_over_groups
 from anonbench.metrics.similarity import pair_distance
 from anonbench.metrics.surface import separation, surface_distance, vertex_colours
-from anonbench.metrics.uncertainty import bootstrap_over_groups
 from anonbench.protocols.crops import BATCH, CropSource
 from anonbench.protocols.generation import ImageSet, Sampling
-from anonbench.protocols.scoring import Context, Floats
+from anonbench.protocols.scoring import Context, Floats, interval_over
 from anonbench.records import Direction, Metric
 from anonbench.template import patches
 
@@ -223,13 +222,12 @@ def _mean(
     original: Floats,
 ) -> Metric:
     values = np.concatenate(per_seed)
-    interval = bootstrap_over_groups(values, np.tile(person, len(per_seed)), resamples=resamples)
     return Metric(
         value=float(np.nanmean(values)),
         unit=unit,
         direction=direction,
         n=_scored(per_seed),
-        interval=(interval.low, interval.high),
+        interval=interval_over(values, np.tile(person, len(per_seed)), resamples),
         seeds=tuple(float(np.nanmean(v)) for v in per_seed),
         ceiling=float(np.nanmean(original)),
     )
