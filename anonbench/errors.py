@@ -6,7 +6,7 @@ keeps its traceback.
 
 
 class AnonbenchError(Exception):
-    """A problem with what the user gave us. `exit_code` follows the table in DESIGN: 2 usage, 3 data."""
+    """A problem with what the user gave us. `exit_code` is 2 for usage, 3 for data and weights (docs/run.md)."""
 
     exit_code = 3
 

@@ -7,7 +7,7 @@ from anonbench.reporting.comparison import Comparison
 from anonbench.reporting.labels import OFFICIAL_EXTRACTORS, MetricKey
 
 FEW_SEEDS = 5
-"""Fewer latent seeds than this say little about the spread (DESIGN, protocol reid)."""
+"""Fewer latent seeds than this say little about the spread (the `paper` presets use as many)."""
 
 FEW_IMAGES = 10_000
 """Fréchet distances are usually measured on more; their upward bias falls as 1/n (Chong and Forsyth 2020)."""
