@@ -49,6 +49,16 @@ def test_models_lists_what_the_registry_loads(cli: Cli) -> None:
         assert name in result.out
 
 
+def test_a_model_is_described_by_the_first_clause_of_its_card() -> None:
+    from anonbench.cli.models import first_clause
+
+    assert first_clause("The final model (sections 4.6 to 4.10), slim: more. Still more.") == (
+        "The final model (sections 4.6 to 4.10), slim"
+    )
+    assert first_clause("The images as they are. Ceiling.") == "The images as they are"
+    assert first_clause("A box.") == "A box"
+
+
 def test_protocols_lists_the_presets(cli: Cli) -> None:
     result = cli("protocols")
     assert result.code == 0
