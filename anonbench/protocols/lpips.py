@@ -10,6 +10,7 @@ the former makes it shrink with the mask. Only the extractors `vgg16` and `alex`
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from anonbench.features.base import PerceptualExtractor
@@ -35,6 +36,8 @@ def measure(context: Context) -> Measurement:
             for suffix, column in (("", 0), ("_masked", 1)):
                 key = f"lpips.{statistic}{suffix}.{extractor.key}"
                 values = [distances[:, column] for distances in per_seed]
+                if np.isnan(values).all():
+                    continue  # no crop has a mask
                 metrics[key] = mean_metric(values, "distance", direction, context.preset.resamples)
                 samples.append(long_form(context.crops.samples["key"].tolist(), key, values))
     return Measurement(metrics, pd.concat(samples, ignore_index=True))

@@ -13,13 +13,13 @@ import pandas as pd
 
 import anonbench
 from anonbench.anonymizers.base import Anonymizer, CheckedAnonymizer
-from anonbench.anonymizers.registry import load_anonymizer
+from anonbench.anonymizers.registry import KINDS, load_anonymizer
 from anonbench.cache import cache_dir, write_atomic
 from anonbench.cards import DetectorCard, Preset, ProtocolCard, packaged_card
 from anonbench.datasets.base import CropDataset
 from anonbench.detection.surface_head import NAME as SURFACE_HEAD
 from anonbench.detection.surface_head import fill_surfaces
-from anonbench.errors import UsageError
+from anonbench.errors import DataError, UsageError
 from anonbench.features.base import Extractor, PerceptualExtractor
 from anonbench.features.extractors import EXTRACTORS, extractor_names, load_extractor, load_perceptual
 from anonbench.protocols.crops import CropSource
@@ -154,11 +154,20 @@ def _measure(plan: Plan) -> None:
     crops = CropSource(plan.dataset, fill_surfaces, plan.detector)
     generation, reference = Generation(plan.model, crops), _reference(plan)
     context = Context(generation, plan.preset, plan.extractors, plan.perceptual, reference)
-    crops.shares()  # renders and detects, so that the time of the two stages is told apart
+    _require_detections(plan, crops)
     prepared = time.perf_counter()
     found = measure_function(plan.card.name)(context)
     seconds = {"crops": prepared - started, "measure": time.perf_counter() - prepared}
     _store(plan, context, found, seconds)
+
+
+def _require_detections(plan: Plan, crops: CropSource) -> None:
+    """Our own anonymizers leave crops without a detection as they are: numbers of nothing but those mislead."""
+    if crops.shares().none == 1 and plan.model.card.kind in set(KINDS) - {"original", "folder"}:
+        raise DataError(
+            f"{plan.request.data}: no person is detected in any of the {len(crops)} crops, so nothing would be "
+            f"anonymized; put masks/ and keypoints.json beside them: anonbench data detect {plan.request.data}"
+        )
 
 
 def _reference(plan: Plan) -> "ImageSet | None":

@@ -1,5 +1,6 @@
 """Bad input is a one-line error that names the file and the mend, with exit code 2 or 3."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -154,6 +155,18 @@ def test_a_cache_that_cannot_be_written(
     assert result.code == 3
     assert "ANONBENCH_CACHE" in result.error
     assert str(tmp_path / "file") in result.error
+
+
+def test_crops_in_which_nobody_is_detected(cli: Cli, market: Path) -> None:
+    shutil.rmtree(market / "masks")
+    (market / "keypoints.json").unlink()
+    data = f"market1501={market}"
+    result = cli("run", "lpips", "--model", "final", "--data", data)
+    assert result.code == 3
+    assert f"anonbench data detect {data}" in result.error
+    untouched = cli("run", "lpips", "--model", "original", "--data", data, "--json")
+    assert untouched.code == 0, untouched.err
+    assert "_masked" not in untouched.out
 
 
 def test_an_unknown_model_lists_the_known_ones(cli: Cli) -> None:
