@@ -26,7 +26,7 @@ from anonbench.metrics.similarity import pair_distance
 from anonbench.metrics.surface import separation, surface_distance, vertex_colours
 from anonbench.protocols.crops import BATCH, CropSource
 from anonbench.protocols.generation import ImageSet, Sampling
-from anonbench.protocols.scoring import Context, Floats, interval_over
+from anonbench.protocols.scoring import Context, Floats, Measurement, interval_over
 from anonbench.records import Direction, Metric
 from anonbench.template import patches
 
@@ -89,6 +89,28 @@ def swap_pairs(samples: pd.DataFrame, factor: str) -> Pairs:
         next_second=following[..., right].ravel(),
         person=person.ravel(),
     )
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A way to compare two samples: a name for its statistics, the extractor behind it, and the unit."""
+
+    name: str
+    extractor: str
+    distance: Distance
+    unit: str
+
+
+def measure_swap(context: Context, factor: str, measures: list[Measure]) -> Measurement:
+    """Every measure on all pairs that differ in `factor`, and the gallery of the swap."""
+    pairs = swap_pairs(context.crops.samples, factor)
+    metrics: dict[str, Metric] = {}
+    samples = []
+    for m in measures:
+        statistics, found = swap_metrics(context, pairs, m.distance, m.name, m.unit)
+        metrics |= {f"{factor}_swap.{key}.{m.extractor}": metric for key, metric in statistics.items()}
+        samples.append(long_form_pairs(context, pairs, f"{factor}_swap.{m.name}.{m.extractor}", found))
+    return Measurement(metrics, pd.concat(samples, ignore_index=True), swap_strips(context, factor))
 
 
 def pair_distances(context: Context, pairs: Pairs, seed: int, distance: Distance) -> Distances:
