@@ -81,5 +81,8 @@ def run_cli(arguments: list[str]) -> int:
     except Exception as error:
         if debug:
             raise
+        if isinstance(error, OSError) and error.filename:
+            click.echo(f"error: {error.filename}: {error.strerror}; choose another path", err=True)
+            return AnonbenchError.exit_code
         click.echo(f"internal error: {type(error).__name__}: {error}; --debug shows where", err=True)
         return INTERNAL_ERROR

@@ -157,6 +157,14 @@ def test_a_cache_that_cannot_be_written(
     assert str(tmp_path / "file") in result.error
 
 
+def test_an_out_folder_that_cannot_be_made(cli: Cli, market: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    out = tmp_path / "file" / "out"
+    result = cli("run", "lpips", "--model", "original", "--data", f"market1501={market}", "--out", out)
+    assert result.code == 3
+    assert str(out) in result.error
+
+
 def test_crops_in_which_nobody_is_detected(cli: Cli, market: Path) -> None:
     shutil.rmtree(market / "masks")
     (market / "keypoints.json").unlink()
