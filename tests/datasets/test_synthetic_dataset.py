@@ -131,3 +131,17 @@ def test_positions_outside_the_set_are_refused(tmp_path: Path) -> None:
 def test_impossible_sets_are_usage_errors(arguments: tuple[str, tuple[int, int], int], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         SyntheticDataset(*arguments)
+
+
+def test_a_chosen_correlation_is_another_set_with_its_own_files(tmp_path: Path) -> None:
+    own = SyntheticDataset("train", SIZE, COUNT, cache=tmp_path)
+    assert SyntheticDataset("train", SIZE, COUNT, cache=tmp_path, correlation=0.7).digest == own.digest
+    free = SyntheticDataset("train", SIZE, COUNT, cache=tmp_path, correlation=0.0)
+    assert free.digest != own.digest
+    assert free._file(0) != own._file(0)
+
+
+@pytest.mark.parametrize(("split", "correlation"), [("reid", 0.5), ("train", 1.5), ("val", -0.1)])
+def test_an_impossible_correlation_is_refused(split: str, correlation: float, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="correlation"):
+        SyntheticDataset(split, SIZE, COUNT, cache=tmp_path, correlation=correlation)

@@ -14,7 +14,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,9 +39,13 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 
 @dataclass(frozen=True)
 class Job:
-    """One chunk to render: samples number * CHUNK and following of a split, at size (H, W), into `file`."""
+    """One chunk to render: samples number * CHUNK and following of a split, at size (H, W), into `file`.
+
+    correlation: takes the place of the split's own.
+    """
 
     split: str
+    correlation: float
     seed: int
     size: tuple[int, int]
     number: int
@@ -66,7 +70,7 @@ def render_chunk(job: Job) -> None:
     file = Path(job.file)
     if file.exists():
         return
-    split = SPLITS[job.split]
+    split = replace(SPLITS[job.split], correlation=job.correlation)
     first = job.number * CHUNK
     plans = [split.plan(split, job.seed, i) for i in range(first, first + CHUNK)]
     samples = render(body(), job.seed, plans, job.size)

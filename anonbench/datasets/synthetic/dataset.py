@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from torch import Tensor
 from anonbench.cache import cache_dir, make_folder
 from anonbench.crops import Outcome, PersonCrops
 from anonbench.datasets.synthetic.chunks import CHUNK, Job, default_workers, read_chunk, render_chunks
-from anonbench.datasets.synthetic.splits import SPLITS, Plan
+from anonbench.datasets.synthetic.splits import SPLITS, Plan, Split
 from anonbench.errors import UsageError
 
 VERSION = 1
@@ -32,8 +33,10 @@ class SyntheticDataset:
     seed: another seed gives other people, places and shots.
     cache: folder to render into, None: `cache_dir()`.
     workers: rendering processes, None: one per CPU core. They never change a byte.
+    correlation: how strongly surroundings tell about people, 0 to 1; None: the split's own. For `train` and
+        `val` only: the other splits are factorial, and that is what they are for.
 
-    Raises UsageError for an unknown split, an impossible size or count.
+    Raises UsageError for an unknown split, an impossible size, count or correlation.
     """
 
     notes: tuple[str, ...] = ()
@@ -46,6 +49,7 @@ class SyntheticDataset:
         seed: int = 0,
         cache: Path | None = None,
         workers: int | None = None,
+        correlation: float | None = None,
     ) -> None:
         if split not in SPLITS:
             raise UsageError(f"synthetic has no split {split!r}: choose one of {', '.join(SPLITS)}")
@@ -53,7 +57,7 @@ class SyntheticDataset:
             raise UsageError(f"synthetic size {size[0]}x{size[1]}: height and width must be multiples of 8")
         if count is not None and count < 1:
             raise UsageError(f"synthetic/{split} needs a count of at least 1, got {count}")
-        self._split = SPLITS[split]
+        self._split = _with_correlation(SPLITS[split], correlation)
         self._seed = seed
         self._workers = workers or default_workers()
         self.name = f"synthetic/{split}"
@@ -64,6 +68,8 @@ class SyntheticDataset:
         self.samples = _table([self._split.plan(self._split, seed, i) for i in range(len(self))])
         # Without the count: a larger set reuses what a smaller one rendered.
         place = f"{split}-{size[0]}x{size[1]}-seed{seed}"
+        if self._split.correlation != SPLITS[split].correlation:
+            place += f"-correlation{self._split.correlation:g}"
         self._folder = (cache or cache_dir()) / "synthetic" / f"v{VERSION}" / place
 
     def __len__(self) -> int:
@@ -125,10 +131,21 @@ class SyntheticDataset:
         if not missing:
             return
         make_folder(self._folder)  # a folder that cannot be written fails before any worker starts
-        jobs = [Job(self._split.name, self._seed, self.size, c, str(self._file(c))) for c in missing]
+        tie = self._split.correlation
+        jobs = [Job(self._split.name, tie, self._seed, self.size, c, str(self._file(c))) for c in missing]
         text = f"render {self.name} {self.size[0]}x{self.size[1]}"
         with _progress_bar(text, len(jobs), progress) as advance:
             render_chunks(jobs, self._workers, advance)
+
+
+def _with_correlation(split: Split, correlation: float | None) -> Split:
+    if correlation is None or correlation == split.correlation:
+        return split
+    if split.name not in ("train", "val"):
+        raise UsageError(f"synthetic/{split.name} is factorial: no context correlation can be chosen for it")
+    if not 0 <= correlation <= 1:
+        raise UsageError(f"a context correlation lies between 0 and 1, got {correlation}")
+    return replace(split, correlation=float(correlation))
 
 
 def _table(plans: Sequence[Plan]) -> pd.DataFrame:
