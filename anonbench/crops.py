@@ -17,6 +17,8 @@ KEYPOINTS = (
 
 NO_VERTEX = -1
 UNKNOWN_ID = -1
+PACKAGED_TEMPLATE = "makehuman_13380"
+"""Name of the body template that anonbench ships (`anonbench.template.body_template`)."""
 
 
 class Outcome(IntEnum):
@@ -36,12 +38,13 @@ class PersonCrops:
 
     image: uint8 (B, 3, H, W), RGB.
     person_mask: bool (B, 1, H, W), true = anonymize.
-    surface: int32 (B, H, W), vertex id of the body template, -1 outside (`anonbench.template`).
+    surface: int32 (B, H, W), vertex id of the body template, -1 outside.
     keypoints: float32 (B, 17, 3), COCO order: x, y in pixels (centre of the top left pixel is 0.5) and
         visibility in [0, 1]. All zero where unknown.
     person_id, camera_id: int64 (B,), -1 = unknown.
     outcome: int64 (B,), values of `Outcome`.
     key: B stable sample names, unique in their dataset.
+    template: name of the body template whose vertices `surface` holds (`anonbench.template.SurfaceTemplate`).
     """
 
     image: Tensor
@@ -52,6 +55,7 @@ class PersonCrops:
     camera_id: Tensor
     outcome: Tensor
     key: tuple[str, ...]
+    template: str = PACKAGED_TEMPLATE
 
     def __post_init__(self) -> None:
         b, _, h, w = self.image.shape
@@ -89,8 +93,8 @@ class PersonCrops:
     def select(self, indices: Sequence[int] | Tensor) -> "PersonCrops":
         """The crops at `indices` (ints, in the given order), as a new batch."""
         index = torch.as_tensor(indices, dtype=torch.int64)
-        tensors = {f.name: getattr(self, f.name)[index] for f in fields(self) if f.name != "key"}
-        return PersonCrops(**tensors, key=tuple(self.key[i] for i in index.tolist()))
+        tensors = {name: getattr(self, name)[index] for name in _TENSORS}
+        return replace(self, **tensors, key=tuple(self.key[i] for i in index.tolist()))
 
     def with_image(self, image: Tensor) -> "PersonCrops":
         """The same crops with other pixels, uint8 (B, 3, H, W)."""
@@ -98,10 +102,15 @@ class PersonCrops:
 
     @staticmethod
     def concatenate(batches: Sequence["PersonCrops"]) -> "PersonCrops":
-        """One batch from several of the same size."""
-        names = [f.name for f in fields(PersonCrops) if f.name != "key"]
-        tensors = {name: torch.cat([getattr(b, name) for b in batches]) for name in names}
-        return PersonCrops(**tensors, key=tuple(k for b in batches for k in b.key))
+        """One batch from several of the same size and body template."""
+        templates = sorted({batch.template for batch in batches})
+        if len(templates) != 1:
+            raise ValueError(f"batches must refer to one body template, got {templates}")
+        tensors = {name: torch.cat([getattr(b, name) for b in batches]) for name in _TENSORS}
+        return PersonCrops(**tensors, key=tuple(k for b in batches for k in b.key), template=templates[0])
+
+
+_TENSORS = tuple(field.name for field in fields(PersonCrops) if field.name not in ("key", "template"))
 
 
 def resize(crops: PersonCrops, size: tuple[int, int]) -> PersonCrops:

@@ -1,10 +1,13 @@
-"""The body template that surface maps refer to: the 13380 body vertices of MakeHuman's base mesh (CC0).
+"""The body templates that surface maps refer to, above all the packaged one.
 
-A surface map gives a vertex id per pixel. This module knows what a vertex is: where it lies at rest, its
-16-d embedding, its left-right counterpart and its body part. It needs no body model: the numbers come from
-the packaged `assets/template.safetensors`, which `anonbench.datasets.synthetic.template_asset` builds.
+A surface map gives a vertex id per pixel. `SurfaceTemplate` is what networks must know of the vertices: their
+16-d embedding and their left-right counterparts. The packaged template, the 13380 body vertices of MakeHuman's
+base mesh (CC0), also says where a vertex lies at rest and to which body part it belongs. It needs no body
+model: the numbers come from `assets/template.safetensors`, which
+`anonbench.datasets.synthetic.template_asset` builds.
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,7 +15,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from anonbench.crops import NO_VERTEX
+from anonbench.crops import NO_VERTEX, PACKAGED_TEMPLATE
+from anonbench.errors import DataError
 
 VERTICES = 13380
 EMBEDDING_SIZE = 16
@@ -25,6 +29,41 @@ PARTS = (
 """Coarse body parts. Left is the person's left."""
 
 ASSET = Path(__file__).with_name("assets") / "template.safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class SurfaceTemplate:
+    """A body template, as networks see it.
+
+    name: what crops and cards call it. embedding: float32 (V, 16), one vector per vertex.
+    mirror: int32 (V,), the left-right counterpart of each vertex, an involution; None where it is not known.
+    """
+
+    name: str
+    embedding: Tensor
+    mirror: Tensor | None = None
+
+    def embed(self, surface: Tensor) -> Tensor:
+        """Vertex ids int32 (B, H, W) to their embedding float32 (B, 16, H, W), zero where there is no vertex."""
+        return _look_up(self.embedding, surface, 0).permute(0, 3, 1, 2).contiguous()
+
+    def mirrored(self, surface: Tensor) -> Tensor:
+        """Surface maps int32 (B, H, W) with left and right exchanged; pixels stay where they are.
+
+        A horizontal flip is `mirrored(surface).flip(-1)`. Raises DataError if the counterparts are not known.
+        """
+        if self.mirror is None:
+            raise DataError(
+                f"surface template '{self.name}': its left-right counterparts are not known, and flips need "
+                "them; add them to the data set or train with flip_probability 0"
+            )
+        return _look_up(self.mirror, surface, NO_VERTEX)
+
+
+@lru_cache(maxsize=1)
+def body_template() -> SurfaceTemplate:
+    """The packaged template."""
+    return SurfaceTemplate(PACKAGED_TEMPLATE, embedding(), mirror_vertices())
 
 
 @lru_cache(maxsize=1)
@@ -62,7 +101,7 @@ def part_of_vertex() -> Tensor:
 
 def surface_embedding(surface: Tensor) -> Tensor:
     """Vertex ids int32 (B, H, W) to their embedding float32 (B, 16, H, W), zero where there is no vertex."""
-    return _look_up(embedding(), surface, 0).permute(0, 3, 1, 2).contiguous()
+    return body_template().embed(surface)
 
 
 def surface_position(surface: Tensor) -> Tensor:
@@ -75,7 +114,7 @@ def mirror(surface: Tensor) -> Tensor:
 
     A horizontal flip is `mirror(surface).flip(-1)`.
     """
-    return _look_up(mirror_vertices(), surface, NO_VERTEX)
+    return body_template().mirrored(surface)
 
 
 def parts(surface: Tensor) -> Tensor:

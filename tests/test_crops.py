@@ -86,3 +86,12 @@ def test_composite_takes_the_original_bit_exact_outside_the_mask() -> None:
     outside = ~batch.person_mask.expand_as(batch.image)
     assert torch.equal(made[outside], batch.image[outside])
     assert torch.equal(made[~outside], 255 - batch.image[~outside])
+
+
+def test_the_body_template_is_kept_and_templates_are_not_mixed() -> None:
+    batch = replace(crops(), template="other")
+    for same in (batch.select([1]), batch.with_image(batch.image), resize(batch, (8, 8))):
+        assert same.template == "other"
+    assert PersonCrops.concatenate([batch, batch]).template == "other"
+    with pytest.raises(ValueError, match="one body template"):
+        PersonCrops.concatenate([batch, crops()])

@@ -1,10 +1,14 @@
 """The packaged body template."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from anonbench import template
-from anonbench.template import PARTS, VERTICES
+from anonbench.datasets.base import template_of
+from anonbench.errors import DataError
+from anonbench.template import PARTS, VERTICES, SurfaceTemplate
 
 
 @pytest.fixture
@@ -85,3 +89,23 @@ def test_every_part_has_vertices_and_sides_match_their_names() -> None:
             assert (x[own] > 0).all()
         if name.startswith("right_"):
             assert (x[own] <= 0).all()
+
+
+def test_the_packaged_template_looks_up_what_the_module_does(surface: torch.Tensor) -> None:
+    packaged = template.body_template()
+    assert packaged.name == "makehuman_13380"
+    assert torch.equal(packaged.embed(surface), template.surface_embedding(surface))
+    assert torch.equal(packaged.mirrored(surface), template.mirror(surface))
+
+
+def test_a_template_without_counterparts_embeds_but_cannot_be_mirrored(surface: torch.Tensor) -> None:
+    one_sided = SurfaceTemplate("other", template.embedding())
+    assert one_sided.embed(surface).shape == (2, 16, 6, 4)
+    with pytest.raises(DataError, match="'other'.*flip_probability 0"):
+        one_sided.mirrored(surface)
+
+
+def test_a_dataset_names_its_template_or_uses_the_packaged_one() -> None:
+    other = SurfaceTemplate("other", torch.zeros(5, 16))
+    assert template_of(SimpleNamespace(template=other)) is other
+    assert template_of(SimpleNamespace()) is template.body_template()

@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 import pandas as pd
 
 from anonbench.crops import PersonCrops
+from anonbench.template import SurfaceTemplate, body_template
 
 
 class CropDataset(Protocol):
@@ -56,3 +57,9 @@ class PreparedDataset(CropDataset, Protocol):
     def prepare(self, progress: bool = True) -> None:
         """Make what is missing. progress: show a bar on stderr."""
         ...
+
+
+def template_of(dataset: CropDataset) -> SurfaceTemplate:
+    """The body template that a dataset's surfaces refer to: its attribute `template`, else the packaged one."""
+    template = getattr(dataset, "template", None)
+    return template if isinstance(template, SurfaceTemplate) else body_template()

@@ -6,8 +6,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from anonbench import template
-from anonbench.crops import KEYPOINTS, PersonCrops
+from anonbench.crops import KEYPOINTS, NO_VERTEX, PersonCrops
+from anonbench.errors import DataError
+from anonbench.template import SurfaceTemplate, body_template
 
 _MIRRORED_KEYPOINTS = [
     KEYPOINTS.index(
@@ -49,18 +50,20 @@ class Conditions:
         return torch.where(self.person_mask > 0, generated, self.image)
 
 
-def conditions_of(crops: PersonCrops) -> Conditions:
-    """The crops as network inputs.
+def conditions_of(crops: PersonCrops, template: SurfaceTemplate | None = None) -> Conditions:
+    """The crops as network inputs. template: what their surfaces refer to; None: the packaged one.
 
     The surface is cut to the person mask: what is outside is not painted, and a surface map that reaches
     beyond the mask would show pose where the image itself is visible.
+    Raises DataError if the crops refer to another template.
     """
+    template = _template_for(crops, template)
     surface_mask = crops.surface_mask & crops.person_mask
-    surface = torch.where(surface_mask[:, 0], crops.surface, -1)
+    surface = torch.where(surface_mask[:, 0], crops.surface, NO_VERTEX)
     return Conditions(
         image=crops.image.float() / 127.5 - 1,
         person_mask=crops.person_mask.float(),
-        embedding=template.surface_embedding(surface),
+        embedding=template.embed(surface),
         surface_mask=surface_mask.float(),
     )
 
@@ -94,11 +97,16 @@ def discriminator_condition(
     return torch.cat([filled, conditions.surface_mask], dim=1)
 
 
-def flip(crops: PersonCrops, which: Tensor) -> PersonCrops:
+def flip(crops: PersonCrops, which: Tensor, template: SurfaceTemplate | None = None) -> PersonCrops:
     """The crops with those of `which`, bool (B,), mirrored left to right.
 
     A mirrored left hand is a right hand: vertices and keypoints swap sides with the pixels.
+    template: what the surfaces refer to; None: the packaged one. Raises DataError if the crops refer to
+    another, or if any crop is to be mirrored and the template does not know its counterparts.
     """
+    template = _template_for(crops, template)
+    if not which.any():
+        return crops
     keypoints = crops.keypoints[:, _MIRRORED_KEYPOINTS].clone()
     known = keypoints.any(dim=2)
     keypoints[..., 0] = torch.where(known, crops.size[1] - keypoints[..., 0], 0.0)
@@ -106,9 +114,20 @@ def flip(crops: PersonCrops, which: Tensor) -> PersonCrops:
         crops,
         image=_choose(which, crops.image.flip(3), crops.image),
         person_mask=_choose(which, crops.person_mask.flip(3), crops.person_mask),
-        surface=_choose(which, template.mirror(crops.surface.flip(2)), crops.surface),
+        surface=_choose(which, template.mirrored(crops.surface.flip(2)), crops.surface),
         keypoints=_choose(which, keypoints, crops.keypoints),
     )
+
+
+def _template_for(crops: PersonCrops, template: SurfaceTemplate | None) -> SurfaceTemplate:
+    """The template that was given or the packaged one; DataError if the crops refer to another."""
+    template = template or body_template()
+    if crops.template != template.name:
+        raise DataError(
+            f"the crops' surfaces refer to the body template '{crops.template}', not to '{template.name}', "
+            "on whose vertices the model is trained; use data or a model of the same template"
+        )
+    return template
 
 
 def _choose(which: Tensor, yes: Tensor, no: Tensor) -> Tensor:

@@ -1,9 +1,11 @@
 from dataclasses import replace
 
+import pytest
 import torch
 
 from anonbench import template
 from anonbench.crops import KEYPOINTS
+from anonbench.errors import DataError
 from anonbench.generators.conditions import (
     conditions_of,
     discriminator_condition,
@@ -11,6 +13,7 @@ from anonbench.generators.conditions import (
     generator_input,
     mapper_input,
 )
+from anonbench.template import SurfaceTemplate
 
 ALL, NONE = torch.tensor([True, True]), torch.tensor([False, False])
 
@@ -76,3 +79,22 @@ def test_flip_twice_or_of_nobody_changes_nothing(random_crops):
         assert torch.equal(result.image, crops.image)
         assert torch.equal(result.surface, crops.surface)
         torch.testing.assert_close(result.keypoints, crops.keypoints)
+
+
+def test_surfaces_are_embedded_and_mirrored_by_the_template_that_they_refer_to(random_crops):
+    crops = replace(random_crops(2, (16, 16)), template="other")
+    other = SurfaceTemplate("other", template.embedding().flip(0), template.mirror_vertices())
+    packaged = conditions_of(random_crops(2, (16, 16)))
+    assert not torch.equal(conditions_of(crops, other).embedding, packaged.embedding)
+    assert flip(crops, ALL, other).template == "other"
+    for use in (lambda: conditions_of(crops), lambda: flip(crops, ALL)):
+        with pytest.raises(DataError, match="template 'other', not to 'makehuman_13380'"):
+            use()
+
+
+def test_nobody_is_mirrored_without_counterparts_but_nobody_needs_to_be(random_crops):
+    crops = replace(random_crops(2, (16, 16)), template="other")
+    one_sided = SurfaceTemplate("other", template.embedding())
+    assert flip(crops, NONE, one_sided) is crops
+    with pytest.raises(DataError, match="flip_probability 0"):
+        flip(crops, ALL, one_sided)
