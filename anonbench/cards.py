@@ -86,7 +86,7 @@ class ProtocolCard(Strict):
     reference: str = Field(description="the paper or thesis section that the protocol follows")
     split: str = Field(description="split of the synthetic data that it samples")
     extractor_kind: Literal["distribution", "perceptual", "reid"] = Field(description="what it measures with")
-    presets: dict[Literal["smoke", "demo", "paper"], Preset]
+    presets: dict[Literal["smoke", "demo", "full", "paper"], Preset]
 
 
 AnyCard = TypeVar("AnyCard", bound=Strict)

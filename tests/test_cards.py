@@ -79,7 +79,7 @@ def test_every_packaged_protocol_has_all_presets_and_three_seeds_by_default() ->
     cards = packaged_cards("protocols", ProtocolCard)
     assert set(cards) == {"reid", "fid", "lpips", "pose_swap", "background_swap"}
     for protocol in cards.values():
-        assert set(protocol.presets) == {"smoke", "demo", "paper"}
+        assert set(protocol.presets) == {"smoke", "demo", "full", "paper"}
         assert protocol.presets["demo"].seeds == 3
         assert all(side % 8 == 0 for preset in protocol.presets.values() for side in preset.size)
 

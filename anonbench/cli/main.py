@@ -11,6 +11,7 @@ from anonbench.errors import AnonbenchError
 COMMANDS = {
     "run": "Run protocols for one model and print or store the records.",
     "compare": "Compare models: run what is missing, then tables, plots, galleries and a report.",
+    "gallery": "Draw what models do to the same people.",
     "models": "List the anonymizers and where their cards lie.",
     "protocols": "List the protocols, what they measure and their presets.",
     "data": "List, render and check data.",

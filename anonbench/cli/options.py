@@ -15,8 +15,8 @@ data: Decorator = click.option(
     help="synthetic, market1501=PATH or folder=PATH.",
 )  # fmt: skip
 preset: Decorator = click.option(
-    "--preset", type=click.Choice(["smoke", "demo", "paper"]), default="demo", show_default=True,
-    help="Size of the run.",
+    "--preset", type=click.Choice(["smoke", "demo", "full", "paper"]), default="demo", show_default=True,
+    help="Size of the run: seconds, minutes, all synthetic people, official extractors at 288x160.",
 )  # fmt: skip
 seeds: Decorator = click.option(
     "--seeds", type=click.IntRange(min=1), help="Independent latent seeds; default: the preset's."

@@ -24,12 +24,17 @@ LEAST_SAMPLES = 16
 SUBSAMPLES = 20
 LEAST_FOR_INFINITY = 10_000
 """Below this the extrapolation is noise (Chong & Forsyth 2020)."""
+FROM_MAPPER = Sampling("from the appearance mapper", source="mapper")
 GALLERY_CROPS = 8
 GALLERY_LATENTS = 3
 
 
 def measure(context: Context) -> Measurement:
-    """Frechet distance, KID, precision and coverage with every distribution extractor."""
+    """Frechet distance, KID, precision and coverage with every distribution extractor.
+
+    `value_reconstructed` is the distance with every z from the appearance mapper: what is above it in `value` is
+    the gap between the z of real people and N(0, I), which the divergence loss closes (thesis 6.5).
+    """
     if len(context.crops) < LEAST_SAMPLES:
         raise DataError(
             f"distribution distances need at least {LEAST_SAMPLES} crops, "
@@ -40,7 +45,11 @@ def measure(context: Context) -> Measurement:
         real = features_of(context.generation.original(), extractor)
         fakes = [_fake(context, seed, extractor) for seed in context.seeds]
         other = features_of(context.reference, extractor) if context.reference else None
-        for statistic, metric in _statistics(real, fakes, other).items():
+        statistics = _statistics(real, fakes, other)
+        if context.generation.model.card.can_reconstruct:
+            painted = features_of(context.generation.anonymized(FROM_MAPPER), extractor)
+            statistics["value_reconstructed"] = _distance(real, [painted], statistics["value"].floor)
+        for statistic, metric in statistics.items():
             metrics[f"fid.{statistic}.{extractor.name}"] = metric
     return Measurement(metrics, pd.DataFrame(columns=["key", "metric", "seed", "value"]), _strips(context))
 
@@ -60,12 +69,11 @@ def _statistics(real: Features, fakes: list[Features], other: Features | None) -
     """
     halves = real[0::2][: len(real) // 2], real[1::2]
     n = len(real)
-    frechet = [frechet_distance_of_features(real=real, fake=fake) for fake in fakes]
     kid = [kernel_distance(real=real, fake=fake) for fake in fakes]
     precision_and_coverage = [precision_coverage(real=real, fake=fake) for fake in fakes]
     floor = None if other is None else frechet_distance_of_features(real=real, fake=other)
     statistics = {
-        "value": _metric(frechet, "distance", "lower", n, _interval(real, fakes[0]), floor),
+        "value": _distance(real, fakes, floor),
         # Unbiased, so two halves of the crops give a floor whatever the source.
         "kid": _metric(
             kid, "squared distance", "lower", n, floor=kernel_distance(real=halves[0], fake=halves[1])
@@ -77,6 +85,11 @@ def _statistics(real: Features, fakes: list[Features], other: Features | None) -
         infinity = [frechet_at_infinity(real=real, fake=fake, generator_seed=0)[0] for fake in fakes]
         statistics["infinity"] = _metric(infinity, "distance", "lower", n)
     return statistics
+
+
+def _distance(real: Features, fakes: list[Features], floor: float | None) -> Metric:
+    frechet = [frechet_distance_of_features(real=real, fake=fake) for fake in fakes]
+    return _metric(frechet, "distance", "lower", len(real), _interval(real, fakes[0]), floor)
 
 
 def _interval(real: Features, fake: Features) -> Interval:

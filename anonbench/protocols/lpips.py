@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 from anonbench.features.base import PerceptualExtractor
-from anonbench.protocols.fid import random_sampling
-from anonbench.protocols.generation import ImageSet, Sampling
+from anonbench.protocols.fid import FROM_MAPPER, random_sampling
+from anonbench.protocols.generation import ImageSet
 from anonbench.protocols.scoring import (
     Context,
     Floats,
@@ -63,6 +63,6 @@ def _distances(
         pairs = [between(a, b) for a, b in zip(random, second, strict=True)]
         found.append(("diversity", "higher", pairs))
     if generation.model.card.can_reconstruct:
-        reconstructed = generation.anonymized(Sampling("from the appearance mapper", source="mapper"))
+        reconstructed = generation.anonymized(FROM_MAPPER)
         found.append(("reconstructed", "lower", [between(reconstructed, original)]))
     return found

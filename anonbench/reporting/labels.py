@@ -66,6 +66,7 @@ STATISTICS = {
 
 QUALIFIERS = {
     "masked": "inside the mask",
+    "reconstructed": "latent from the mapper",
     "surface": "synthesized crops",
     "mask_only": "blurred crops",
     "none": "untouched crops",

@@ -37,6 +37,17 @@ def test_the_floor_is_the_distance_to_other_real_crops_at_equal_n() -> None:
     assert fid.measure(toy).metrics["fid.value.person_colour"].floor is None
 
 
+def test_a_mapper_that_reads_the_colour_reconstructs_the_distribution_too() -> None:
+    metrics = fid.measure(context(LatentPainter(), ToyDataset(market_like()), kind="distribution")).metrics
+    drawn, reconstructed = (metrics[f"fid.{name}.person_colour"] for name in ("value", "value_reconstructed"))
+    assert reconstructed.value < 0.01 * drawn.value
+    assert len(reconstructed.seeds) == 1
+    without = fid.measure(
+        context(BackgroundPainter(), ToyDataset(market_like()), kind="distribution")
+    ).metrics
+    assert "fid.value_reconstructed.person_colour" not in without
+
+
 def test_too_few_crops_for_a_distribution_are_refused() -> None:
     with pytest.raises(DataError, match="at least 16"):
         fid.measure(context(Untouched(), ToyDataset(market_like(2, 4)), kind="distribution"))
