@@ -14,8 +14,8 @@ from anonbench.anonymizers.base import Anonymizer, Reconstructing
 from anonbench.crops import PersonCrops
 from anonbench.features.store import KeyPart, image_store
 from anonbench.latents import latents_for
+from anonbench.progress import track
 from anonbench.protocols.crops import BATCH, CropSource
-from anonbench.protocols.progress import track
 
 Images = NDArray[np.uint8]
 

@@ -14,9 +14,9 @@ from anonbench.features.base import Extractor, Kind, PerceptualExtractor
 from anonbench.features.store import feature_store
 from anonbench.metrics.similarity import pair_distance
 from anonbench.metrics.uncertainty import bootstrap_over_groups
+from anonbench.progress import track
 from anonbench.protocols.crops import CropSource
 from anonbench.protocols.generation import Generation, Images, ImageSet
-from anonbench.protocols.progress import track
 from anonbench.records import Direction, Metric
 
 Floats = NDArray[np.float64]
