@@ -1,15 +1,14 @@
 """Anonymizers made of a trained generator: the baseline, the final model and everything in between."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from anonbench.anonymizers.naive import heavy_blur
+from anonbench.anonymizers.synthesis import CHUNK, at_resolution, chunks_with, put_back
 from anonbench.cards import ModelCard, validate_section
-from anonbench.crops import Outcome, PersonCrops, composite, resize
+from anonbench.crops import Outcome, PersonCrops
 from anonbench.errors import CardError, UsageError
 from anonbench.generators.appearance_mapper import AppearanceMapper
 from anonbench.generators.build import build_anonymizer, published_modules
@@ -18,9 +17,6 @@ from anonbench.generators.config import ArchitectureConfig
 from anonbench.generators.unet_stylegan import UNetStyleGAN
 from anonbench.latents import latents_for, sample_tokens, truncate
 from anonbench.weights import load_strictly, read_tensors, require_sha256
-
-CHUNK = 64
-"""Crops per pass, which bounds memory."""
 
 
 class GeneratorAnonymizer:
@@ -57,9 +53,9 @@ class GeneratorAnonymizer:
             raise ValueError(f"latents must be ({len(crops)}, {dim}), got {tuple(latents.shape)}")
         latents = truncate(latents.float(), truncation)
         result = crops.image.clone()
-        for index in _where(crops, Outcome.MASK_ONLY):
+        for index in chunks_with(crops, Outcome.MASK_ONLY):
             result[index] = heavy_blur(crops.image[index], crops.person_mask[index])
-        for index in _where(crops, Outcome.SURFACE):
+        for index in chunks_with(crops, Outcome.SURFACE):
             result[index] = self._synthesize(crops.select(index), latents[index])
         return result
 
@@ -74,7 +70,7 @@ class GeneratorAnonymizer:
             )
         latents = torch.zeros(len(crops), self._generator.latent_dim)
         for index in torch.split(torch.arange(len(crops)), CHUNK):
-            conditions = conditions_of(_at_resolution(crops.select(index), self._size))
+            conditions = conditions_of(at_resolution(crops.select(index), self._size))
             latents[index], _ = self._mapper(mapper_input(conditions), conditions.person_mask)
         return latents
 
@@ -84,12 +80,9 @@ class GeneratorAnonymizer:
         The result is composited there before it is enlarged, since outside the mask the network's output was
         never trained, and interpolation would draw it into the rim of the person.
         """
-        conditions = conditions_of(_at_resolution(crops, self._size))
+        conditions = conditions_of(at_resolution(crops, self._size))
         generated = conditions.composite(self._generator(generator_input(conditions), latents))
-        if crops.size != self._size:
-            generated = F.interpolate(generated, crops.size, mode="bilinear", align_corners=False)
-        pixels = ((generated.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-        return composite(crops.image, pixels, crops.person_mask)
+        return put_back(crops, generated)
 
 
 def load_generator(card: ModelCard, folder: Path) -> GeneratorAnonymizer:
@@ -124,21 +117,3 @@ def _check_capabilities(card: ModelCard, architecture: ArchitectureConfig) -> No
         raise CardError(
             f"model '{card.name}': key 'can_reconstruct' must be true with an appearance mapper only"
         )
-
-
-def _where(crops: PersonCrops, outcome: Outcome) -> tuple[Tensor, ...]:
-    """Indices of the crops with this outcome, in chunks."""
-    index = (crops.outcome == outcome).nonzero()[:, 0]
-    return torch.split(index, CHUNK) if len(index) else ()
-
-
-def _at_resolution(crops: PersonCrops, size: tuple[int, int]) -> PersonCrops:
-    """The crops at `size`, with every pixel masked that received any of the person's colour.
-
-    `resize` gives a pixel to whoever fills half of it. The network must not see the other half: its
-    condition would hold colours of the person that it is to hide.
-    """
-    if crops.size == size:
-        return crops
-    share = F.interpolate(crops.person_mask.float(), size, mode="bilinear", antialias=True)
-    return replace(resize(crops, size), person_mask=share > 0)

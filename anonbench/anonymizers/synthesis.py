@@ -1,0 +1,42 @@
+"""What all anonymizers that synthesize people share: which crops they see, and how their output is put back."""
+
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from anonbench.crops import Outcome, PersonCrops, composite, resize
+
+CHUNK = 64
+"""Crops per pass, which bounds memory."""
+
+
+def chunks_with(crops: PersonCrops, outcome: Outcome, size: int = CHUNK) -> tuple[Tensor, ...]:
+    """Indices of the crops with this outcome, at most `size` at a time."""
+    index = (crops.outcome == outcome).nonzero()[:, 0]
+    return torch.split(index, size) if len(index) else ()
+
+
+def at_resolution(crops: PersonCrops, size: tuple[int, int]) -> PersonCrops:
+    """The crops at `size`, with every pixel masked that received any of the person's colour.
+
+    `resize` gives a pixel to whoever fills half of it. The network must not see the other half: its
+    condition would hold colours of the person that it is to hide.
+    """
+    if crops.size == size:
+        return crops
+    share = F.interpolate(crops.person_mask.float(), size, mode="bilinear", antialias=True)
+    return replace(resize(crops, size), person_mask=share > 0)
+
+
+def put_back(crops: PersonCrops, generated: Tensor) -> Tensor:
+    """Generated people in the crops that they are for: uint8 (B, 3, H, W), bit-exact outside the masks.
+
+    generated: float (B, 3, h, w) in [-1, 1], whose background is the crops' own: where it is enlarged,
+    interpolation draws the background into the rim of the person.
+    """
+    if tuple(generated.shape[2:]) != crops.size:
+        generated = F.interpolate(generated, crops.size, mode="bilinear", align_corners=False)
+    pixels = ((generated.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    return composite(crops.image, pixels, crops.person_mask)
