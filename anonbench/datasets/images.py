@@ -50,7 +50,7 @@ def read_image(path: Path) -> Tensor:
 
 def decode_image(content: bytes, path: Path) -> Tensor:
     """`read_image` for bytes already in memory; `path` names them in errors."""
-    image = _open(content, path)
+    image = open_image(content, path)
     found = _unlike_rgb(image, content)
     if found:
         raise DataError(f"{path}: a {found} image; convert it to 8-bit RGB (Pillow: image.convert('RGB'))")
@@ -64,7 +64,7 @@ def decode_mask(content: bytes, path: Path, size: tuple[int, int]) -> Tensor:
     size: (H, W) that it must have. Other values are refused, since a mask of 0 and 1 in 8 bits would silently
     anonymize nothing. Raises DataError naming the file and, for a wrong size, both sizes.
     """
-    mask = _open(content, path)
+    mask = open_image(content, path)
     if (mask.height, mask.width) != tuple(size):
         raise DataError(
             f"{path}: the mask is {mask.height}x{mask.width} but its image is {size[0]}x{size[1]} "
@@ -93,7 +93,7 @@ def read_bytes(path: Path) -> bytes:
     return content
 
 
-def _open(content: bytes, path: Path) -> Image.Image:
+def open_image(content: bytes, path: Path) -> Image.Image:
     """The decoded image, upright. Every way in which a decoder can fail ends here as one DataError."""
     try:
         with warnings.catch_warnings():
