@@ -1,12 +1,22 @@
 """The appearance mapper: a person's pixels -> the distribution of z (thesis 4.6.2 and 4.7)."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from anonbench.generators.config import CONDITION_CHANNELS, LEVELS, AppearanceMapperConfig
+from anonbench.generators.config import (
+    CHANNELS,
+    LEVELS,
+    SURFACES,
+    AppearanceMapperConfig,
+    ConditionName,
+    beside_background,
+)
 from anonbench.generators.layers import ActivatedConv2d, EqualizedLinear, downsample, pyramid_channels
 
+PERSON_CHANNELS = 3
 INITIAL_LOG_VARIANCE = -2.0
 """Starts with z that carry information: at unit variance the generator would learn to ignore them."""
 LOG_VARIANCE_RANGE = (-8.0, 4.0)
@@ -17,12 +27,19 @@ class AppearanceMapper(nn.Module):
 
     The last map is averaged and maximised over the person only, so that z does not depend on how much of the
     crop the person fills. Fully convolutional: any height and width divisible by 8.
+    conditions: those of the generator; the mapper sees the person in place of the background.
     """
 
-    def __init__(self, config: AppearanceMapperConfig, latent_dim: int) -> None:
+    def __init__(
+        self,
+        config: AppearanceMapperConfig,
+        latent_dim: int,
+        conditions: Sequence[ConditionName] = SURFACES,
+    ) -> None:
         super().__init__()
         channels = pyramid_channels(config.base_channels, LEVELS)
-        self.from_person = ActivatedConv2d(CONDITION_CHANNELS, channels[0], 1)
+        seen = PERSON_CHANNELS + sum(CHANNELS[name] for name in beside_background(conditions))
+        self.from_person = ActivatedConv2d(seen, channels[0], 1)
         inputs = [channels[0], *channels[:-1]]
         self.convs = nn.ModuleList(ActivatedConv2d(i, o) for i, o in zip(inputs, channels, strict=True))
         self.mix = ActivatedConv2d(channels[-1], channels[-1])
@@ -31,7 +48,7 @@ class AppearanceMapper(nn.Module):
     def forward(self, person: Tensor, person_mask: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log variance of z, each float32 (B, latent_dim).
 
-        person: float (B, 21, H, W) of `conditions.mapper_input`; person_mask: float (B, 1, H, W).
+        person: float (B, C, H, W) of `conditions.mapper_input`; person_mask: float (B, 1, H, W).
         """
         x = self.from_person(person)
         for level, conv in enumerate(self.convs):

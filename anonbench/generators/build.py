@@ -11,9 +11,9 @@ from anonbench.generators.unet_stylegan import UNetStyleGAN
 
 def build_anonymizer(architecture: ArchitectureConfig) -> tuple[UNetStyleGAN, AppearanceMapper | None]:
     """Generator and, if the architecture has one, appearance mapper, with random weights."""
-    generator = UNetStyleGAN(architecture.generator)
-    section = architecture.appearance_mapper
-    mapper = None if section is None else AppearanceMapper(section, architecture.generator.latent_dim)
+    config, section = architecture.generator, architecture.appearance_mapper
+    generator = UNetStyleGAN(config)
+    mapper = None if section is None else AppearanceMapper(section, config.latent_dim, config.conditions)
     return generator, mapper
 
 

@@ -1,6 +1,7 @@
 """PersonCrops -> the tensors that the networks see."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from anonbench.crops import KEYPOINTS, NO_VERTEX, PersonCrops
 from anonbench.errors import DataError
+from anonbench.generators.config import SURFACES, ConditionName, beside_background
 from anonbench.template import SurfaceTemplate, body_template
 
 _MIRRORED_KEYPOINTS = [
@@ -17,33 +19,50 @@ _MIRRORED_KEYPOINTS = [
     for name in KEYPOINTS
 ]
 
+KEYPOINT_SIGMA = 1 / 48
+"""Standard deviation of a joint's blob, in heights of the crop: 1.5 pixels at 72x40, 6 at 288x160."""
+
 
 @dataclass(frozen=True)
 class Conditions:
     """A batch as float32 tensors, images in [-1, 1], masks in {0, 1}.
 
     image: (B, 3, H, W); person_mask: (B, 1, H, W); embedding: (B, 16, H, W), zero where there is no
-    surface; surface_mask: (B, 1, H, W).
+    surface; surface_mask: (B, 1, H, W); keypoints: (B, 17, 3) as in `PersonCrops`.
     """
 
     image: Tensor
     person_mask: Tensor
     embedding: Tensor
     surface_mask: Tensor
+    keypoints: Tensor
 
     @property
     def background(self) -> Tensor:
         """B = I * (1 - M), (B, 3, H, W)."""
         return self.image * (1 - self.person_mask)
 
+    @property
+    def person(self) -> Tensor:
+        """I * M, (B, 3, H, W)."""
+        return self.image * self.person_mask
+
+    @property
+    def keypoint_maps(self) -> Tensor:
+        """One Gaussian blob of height 1 per joint, zero where it is not known: (B, 17, H, W).
+
+        A joint is known if its visibility is positive: hidden behind something, but not outside the image.
+        """
+        height, width = self.image.shape[2:]
+        x, y, visibility = self.keypoints.unbind(dim=2)
+        along_x, along_y = (
+            _blob(at, side, KEYPOINT_SIGMA * height) for at, side in ((x, width), (y, height))
+        )
+        return (visibility > 0)[..., None, None] * along_y[..., :, None] * along_x[..., None, :]
+
     def to(self, device: torch.device | str) -> "Conditions":
         """The same on another device."""
-        return Conditions(
-            self.image.to(device),
-            self.person_mask.to(device),
-            self.embedding.to(device),
-            self.surface_mask.to(device),
-        )
+        return Conditions(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
     def composite(self, generated: Tensor) -> Tensor:
         """`generated` (B, 3, H, W) inside the person mask, the image outside."""
@@ -65,20 +84,24 @@ def conditions_of(crops: PersonCrops, template: SurfaceTemplate | None = None) -
         person_mask=crops.person_mask.float(),
         embedding=template.embed(surface),
         surface_mask=surface_mask.float(),
+        keypoints=crops.keypoints,
     )
 
 
-def generator_input(conditions: Conditions) -> Tensor:
-    """Background, person mask, surface embedding, surface mask: (B, 21, H, W), channels last (thesis 4.4)."""
-    return _stack(
-        conditions.background, conditions.person_mask, conditions.embedding, conditions.surface_mask
-    )
+def generator_input(conditions: Conditions, names: Sequence[ConditionName] = SURFACES) -> Tensor:
+    """What the generator's encoder sees: the named conditions (B, C, H, W), channels last (thesis 4.4).
+
+    names: `conditions` of the generator's configuration.
+    """
+    return _stack([_CONDITIONS[name](conditions) for name in names])
 
 
-def mapper_input(conditions: Conditions) -> Tensor:
-    """The person's pixels I * M with mask and surface: (B, 21, H, W), channels last (thesis 4.7)."""
-    person = conditions.image * conditions.person_mask
-    return _stack(person, conditions.person_mask, conditions.embedding, conditions.surface_mask)
+def mapper_input(conditions: Conditions, names: Sequence[ConditionName] = SURFACES) -> Tensor:
+    """What the appearance mapper sees: the person's pixels and what the generator knows beside the background.
+
+    names: `conditions` of the generator's configuration. Returns (B, C, H, W), channels last (thesis 4.7).
+    """
+    return _stack([conditions.person, *(_CONDITIONS[name](conditions) for name in beside_background(names))])
 
 
 def discriminator_condition(
@@ -135,6 +158,21 @@ def _choose(which: Tensor, yes: Tensor, no: Tensor) -> Tensor:
     return torch.where(which.view(-1, *[1] * (yes.dim() - 1)), yes, no)
 
 
-def _stack(*maps: Tensor) -> Tensor:
+def _blob(centre: Tensor, side: int, sigma: float) -> Tensor:
+    """Gaussians (B, 17, side) around `centre` (B, 17), all in pixels; the first pixel's centre is at 0.5."""
+    pixels = torch.arange(side, device=centre.device) + 0.5
+    return torch.exp(-0.5 * ((pixels - centre[..., None]) / sigma).square())
+
+
+_CONDITIONS: dict[ConditionName, Callable[[Conditions], Tensor]] = {
+    "background": lambda c: c.background,
+    "person_mask": lambda c: c.person_mask,
+    "surface_embedding": lambda c: c.embedding,
+    "surface_mask": lambda c: c.surface_mask,
+    "keypoints": lambda c: c.keypoint_maps,
+}
+
+
+def _stack(maps: Sequence[Tensor]) -> Tensor:
     """Along the channels, in the channels-last layout in which convolutions on a CPU are fastest."""
     return torch.cat([x.contiguous(memory_format=torch.channels_last) for x in maps], dim=1)

@@ -1,18 +1,40 @@
 """The `architecture:` section of a model card: everything that decides the shape of the networks."""
 
+from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from anonbench.cards import Strict
+from anonbench.crops import PACKAGED_TEMPLATE
 
-CONDITION_CHANNELS = 3 + 1 + 16 + 1
-"""Background RGB, person mask, surface embedding, surface mask (thesis 4.4)."""
+ConditionName = Literal["background", "person_mask", "surface_embedding", "surface_mask", "keypoints"]
+CHANNELS: dict[ConditionName, int] = {
+    "background": 3,
+    "person_mask": 1,
+    "surface_embedding": 16,
+    "surface_mask": 1,
+    "keypoints": 17,
+}
+"""Channels of each condition: RGB, 0 or 1, CSE's vector, 0 or 1, a map per COCO joint."""
+SURFACES: tuple[ConditionName, ...] = ("background", "person_mask", "surface_embedding", "surface_mask")
+"""The thesis' conditions (4.4), in the order of their channels."""
+
+
+def beside_background(names: Sequence[ConditionName]) -> list[ConditionName]:
+    """The conditions that an appearance mapper shares with its generator: it has the person for a background."""
+    return [name for name in names if name != "background"]
 
 
 class GeneratorConfig(Strict):
     """The U-Net with StyleGAN2 decoder (thesis 4.4)."""
 
+    conditions: tuple[ConditionName, ...] = Field(
+        default=SURFACES,
+        min_length=1,
+        description="what the encoder sees, in the order of its channels; with keypoints in place of the "
+        "surface it knows the joints only (thesis 7.2.4)",
+    )
     base_channels: int = Field(
         default=16, ge=1, description="channels at full resolution, doubled at every halving"
     )
@@ -23,6 +45,17 @@ class GeneratorConfig(Strict):
         default=True, description="per-pixel noise after every modulated convolution, in training"
     )
     co_modulation: bool = Field(default=False, description="styles depend on the condition too (thesis 4.9)")
+    skip_generator: bool = Field(
+        default=True,
+        description="RGB is summed over all resolutions (StyleGAN2, Figure 7b); false: from the finest map only",
+    )
+
+    @field_validator("conditions")
+    @classmethod
+    def _different(cls, names: tuple[ConditionName, ...]) -> tuple[ConditionName, ...]:
+        if len(set(names)) < len(names):
+            raise ValueError(f"conditions must differ, got {', '.join(names)}")
+        return names
 
 
 class AppearanceMapperConfig(Strict):
@@ -51,6 +84,11 @@ class ArchitectureConfig(Strict):
 
     resolution: tuple[int, int] = Field(
         default=(72, 40), description="height and width trained at, multiples of 8"
+    )
+    surface_template: str = Field(
+        default=PACKAGED_TEMPLATE,
+        description="body template of the training data; the checkpoint carries the embedding of any but the "
+        "packaged one",
     )
     generator: GeneratorConfig = GeneratorConfig()
     appearance_mapper: AppearanceMapperConfig | None = Field(

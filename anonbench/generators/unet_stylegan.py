@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from anonbench.generators.config import CONDITION_CHANNELS, LEVELS, GeneratorConfig
+from anonbench.generators.config import CHANNELS, LEVELS, GeneratorConfig
 from anonbench.generators.layers import (
     ACTIVATION_GAIN,
     ActivatedConv2d,
@@ -23,9 +23,9 @@ from anonbench.generators.layers import (
 class Encoder(nn.Module):
     """The StyleGAN2 decoder in reverse, without modulation: one feature map per resolution."""
 
-    def __init__(self, channels: list[int]) -> None:
+    def __init__(self, condition_channels: int, channels: list[int]) -> None:
         super().__init__()
-        self.from_condition = ActivatedConv2d(CONDITION_CHANNELS, channels[0], 1)
+        self.from_condition = ActivatedConv2d(condition_channels, channels[0], 1)
         inputs = [channels[0], *channels[:-1]]
         self.blocks = nn.ModuleList(
             nn.Sequential(ActivatedConv2d(i, o), ActivatedConv2d(o, o)) if level else ActivatedConv2d(i, o)
@@ -33,7 +33,7 @@ class Encoder(nn.Module):
         )
 
     def forward(self, condition: Tensor) -> list[Tensor]:
-        """(B, 21, H, W) -> maps (B, C_l, H / 2^l, W / 2^l), finest first."""
+        """(B, C, H, W) -> maps (B, C_l, H / 2^l, W / 2^l), finest first."""
         x = self.from_condition(condition)
         maps: list[Tensor] = []
         for level, block in enumerate(self.blocks):
@@ -66,17 +66,20 @@ class DecoderBlock(nn.Module):
     """One resolution of the decoder: two modulated convolutions, the encoder's map joined between them.
 
     Enlarges what comes from below. The first convolution runs before that, at a quarter of the cost.
+    rgb: whether this resolution has a share in the image.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, style_dim: int, *, noise: bool) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, style_dim: int, *, noise: bool, rgb: bool
+    ) -> None:
         super().__init__()
         self.enter = ModulatedConv2d(in_channels, out_channels, style_dim, noise=noise)
         self.leave = ModulatedConv2d(out_channels, out_channels, style_dim, noise=noise)
-        self.to_rgb = ModulatedToRGB(out_channels, style_dim)
+        self.to_rgb = ModulatedToRGB(out_channels, style_dim) if rgb else None
 
     def forward(
         self, x: Tensor, skip: Tensor | None, styles: Tensor, noise: torch.Generator | None
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor | None]:
         """The map at this resolution, and its share of the RGB.
 
         x: (B, C, h, w) from below; skip: (B, out_channels, 2h, 2w), or None at the lowest resolution, where
@@ -86,7 +89,7 @@ class DecoderBlock(nn.Module):
         if skip is not None:
             x = (upsample(x) + skip) * math.sqrt(0.5)
         x = self.leave(x, styles[:, 1], noise)
-        return x, self.to_rgb(x, styles[:, 1])
+        return x, None if self.to_rgb is None else self.to_rgb(x, styles[:, 1])
 
 
 class UNetStyleGAN(nn.Module):
@@ -100,11 +103,15 @@ class UNetStyleGAN(nn.Module):
         channels = pyramid_channels(config.base_channels, LEVELS)
         self.latent_dim = config.latent_dim
         self.mapping = MappingNetwork(config.latent_dim, config.style_dim, config.mapping_layers)
-        self.encoder = Encoder(channels)
+        self.encoder = Encoder(sum(CHANNELS[name] for name in config.conditions), channels)
         self.co_modulation = CoModulation(channels[-1], config.style_dim) if config.co_modulation else None
+        outputs = channels[::-1]
+        inputs = [outputs[0], *outputs[:-1]]
         self.decoder = nn.ModuleList(
-            DecoderBlock(i, o, config.style_dim, noise=config.noise)
-            for i, o in zip([channels[-1], *channels[:0:-1]], reversed(channels), strict=True)
+            DecoderBlock(
+                i, o, config.style_dim, noise=config.noise, rgb=config.skip_generator or level == LEVELS - 1
+            )
+            for level, (i, o) in enumerate(zip(inputs, outputs, strict=True))
         )
 
     @property
@@ -113,24 +120,34 @@ class UNetStyleGAN(nn.Module):
         return 2 * len(self.decoder)
 
     def forward(self, condition: Tensor, latents: Tensor, noise: torch.Generator | None = None) -> Tensor:
+        """Generated images, not composited: `paint` with the `styles_of` some latents."""
+        return self.paint(condition, self.styles_of(latents), noise)
+
+    def styles_of(self, latents: Tensor) -> Tensor:
+        """w, which z alone decides: (B, style_layers, style_dim).
+
+        latents: float (B, latent_dim), or (B, style_layers, latent_dim) for style mixing.
+        """
+        styles: Tensor = self.mapping(latents)
+        return styles if styles.dim() == 3 else styles[:, None].expand(-1, self.style_layers, -1)
+
+    def paint(self, condition: Tensor, styles: Tensor, noise: torch.Generator | None = None) -> Tensor:
         """Generated images, not composited.
 
-        condition: float (B, 21, H, W) of `conditions.generator_input`.
-        latents: float (B, latent_dim), or (B, style_layers, latent_dim) for style mixing.
+        condition: float (B, C, H, W) of `conditions.generator_input`.
+        styles: float (B, style_layers, style_dim) of `styles_of`.
         noise: source of the per-pixel noise, None for none.
         Returns float32 (B, 3, H, W), about [-1, 1].
         """
         maps = self.encoder(condition)
-        styles = self._styles(latents, maps[-1])
-        x, rgb = self.decoder[0](maps[-1], None, styles[:, :2], noise)
-        for level, block in enumerate(self.decoder[1:], start=1):
-            x, share = block(x, maps[-1 - level], styles[:, 2 * level : 2 * level + 2], noise)
-            rgb = upsample(rgb) + share
-        image: Tensor = rgb.float()
-        return image
-
-    def _styles(self, latents: Tensor, coarsest: Tensor) -> Tensor:
-        styles: Tensor = self.mapping(latents)
-        if styles.dim() == 2:
-            styles = styles[:, None].expand(-1, self.style_layers, -1)
-        return styles if self.co_modulation is None else self.co_modulation(coarsest, styles)
+        x, skips = maps[-1], [None, *maps[-2::-1]]
+        if self.co_modulation is not None:
+            styles = self.co_modulation(x, styles)
+        rgb: Tensor | None = None
+        for block, skip, style in zip(
+            self.decoder, skips, styles.chunk(len(self.decoder), dim=1), strict=True
+        ):
+            x, share = block(x, skip, style, noise)
+            rgb = share if rgb is None else upsample(rgb) + share
+        assert rgb is not None  # the finest block always has a share
+        return rgb.float()

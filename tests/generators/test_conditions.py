@@ -1,10 +1,14 @@
+import math
 from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
 
 from anonbench import template
-from anonbench.crops import KEYPOINTS
+from anonbench.crops import KEYPOINTS, resize
 from anonbench.errors import DataError
 from anonbench.generators.conditions import (
     conditions_of,
@@ -13,7 +17,9 @@ from anonbench.generators.conditions import (
     generator_input,
     mapper_input,
 )
+from anonbench.generators.config import CHANNELS
 from anonbench.template import SurfaceTemplate
+from tests.generators.conftest import random_crops
 
 ALL, NONE = torch.tensor([True, True]), torch.tensor([False, False])
 
@@ -98,3 +104,57 @@ def test_nobody_is_mirrored_without_counterparts_but_nobody_needs_to_be(random_c
     assert flip(crops, NONE, one_sided) is crops
     with pytest.raises(DataError, match="flip_probability 0"):
         flip(crops, ALL, one_sided)
+
+
+ONE_OF_EACH = st.lists(st.sampled_from(list(CHANNELS)), min_size=1, unique=True)
+
+
+@given(names=ONE_OF_EACH)
+def test_inputs_are_the_named_conditions_in_their_order_and_the_mapper_has_the_person_for_a_background(names):
+    conditions = conditions_of(random_crops(2, (16, 8)))
+    maps = {
+        "background": conditions.background,
+        "person_mask": conditions.person_mask,
+        "surface_embedding": conditions.embedding,
+        "surface_mask": conditions.surface_mask,
+        "keypoints": conditions.keypoint_maps,
+    }
+    assert {name: maps[name].shape[1] for name in maps} == CHANNELS
+    assert torch.equal(generator_input(conditions, names), torch.cat([maps[n] for n in names], dim=1))
+    person = torch.cat([conditions.person, *(maps[n] for n in names if n != "background")], dim=1)
+    assert torch.equal(mapper_input(conditions, names), person)
+
+
+def with_keypoints(points, size=(48, 32)):
+    return replace(random_crops(1, size), keypoints=torch.tensor(points)[None])
+
+
+@given(x=st.integers(0, 31), y=st.integers(0, 47))
+def test_a_known_joint_is_a_blob_of_height_1_on_its_pixel(x, y):
+    joints = [[x + 0.5, y + 0.5, 1.0]] + [[0.0, 0.0, 0.0]] * 16
+    maps = conditions_of(with_keypoints(joints)).keypoint_maps[0]
+    assert maps[0, y, x] == 1 == maps.max()
+    neighbour = maps[0, y, x - 1 if x else x + 1]
+    torch.testing.assert_close(neighbour, torch.tensor(math.exp(-0.5)))  # sigma is 48 / 48 = one pixel
+    assert not maps[1:].any()
+
+
+def test_joints_outside_the_image_are_hidden_and_occluded_ones_shown():
+    joints = [[9.0, 9.0, 0.5], [50.0, 9.0, 0.0]] + [[0.0, 0.0, 0.0]] * 15
+    maps = conditions_of(with_keypoints(joints)).keypoint_maps[0]
+    assert maps[0].max() > 0.5
+    assert not maps[1].any()
+
+
+def test_blobs_grow_with_the_crop():
+    small = random_crops(1, (48, 32))
+    large = resize(small, (96, 64))
+    coarse, fine = (conditions_of(crops).keypoint_maps for crops in (small, large))
+    torch.testing.assert_close(F.avg_pool2d(fine, 2), coarse, rtol=0, atol=0.06)
+
+
+def test_joints_of_a_flipped_crop_swap_sides_with_their_blobs(random_crops):
+    crops = random_crops(2, (16, 16))
+    wrists = [KEYPOINTS.index("left_wrist"), KEYPOINTS.index("right_wrist")]
+    before, after = (conditions_of(c).keypoint_maps[:, wrists] for c in (crops, flip(crops, ALL)))
+    torch.testing.assert_close(after, before.flip(1, 3))

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from pydantic import ValidationError
@@ -11,6 +13,7 @@ from anonbench.generators.conditions import (
     mapper_input,
 )
 from anonbench.generators.config import (
+    SURFACES,
     AppearanceMapperConfig,
     ArchitectureConfig,
     DiscriminatorConfig,
@@ -21,6 +24,15 @@ from anonbench.generators.unet_stylegan import UNetStyleGAN
 
 SMALL = GeneratorConfig(base_channels=2, latent_dim=6, style_dim=8)
 SIZES = [(288, 160), (144, 80), (72, 40)]
+JOINTS = ("background", "person_mask", "keypoints")
+SWITCHES = [
+    {},
+    {"co_modulation": True},
+    {"noise": False},
+    {"skip_generator": False},
+    {"conditions": JOINTS},
+    {"conditions": ("surface_mask",)},
+]
 
 
 @pytest.fixture(autouse=True)
@@ -29,21 +41,22 @@ def _seeded():
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("co_modulation", [False, True])
-def test_generator_paints_at_any_size_divisible_by_eight(random_crops, size, co_modulation):
-    generator = UNetStyleGAN(SMALL.model_copy(update={"co_modulation": co_modulation}))
-    image = generator(generator_input(conditions_of(random_crops(2, size))), torch.randn(2, 6))
+@pytest.mark.parametrize("switch", SWITCHES, ids=str)
+def test_generator_and_mapper_work_at_any_size_divisible_by_eight(random_crops, size, switch):
+    config = SMALL.model_copy(update=switch)
+    conditions = conditions_of(random_crops(2, size))
+    image = UNetStyleGAN(config)(generator_input(conditions, config.conditions), torch.randn(2, 6))
     assert image.shape == (2, 3, *size)
     assert image.dtype == torch.float32
     assert image.isfinite().all()
+    mapper = AppearanceMapper(AppearanceMapperConfig(base_channels=2), 6, config.conditions)
+    mu, log_variance = mapper(mapper_input(conditions, config.conditions), conditions.person_mask)
+    assert mu.shape == log_variance.shape == (2, 6)
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_mapper_and_discriminator_work_at_any_size_divisible_by_eight(random_crops, size):
+def test_discriminator_works_at_any_size_divisible_by_eight(random_crops, size):
     conditions = conditions_of(random_crops(4, size))
-    mapper = AppearanceMapper(AppearanceMapperConfig(base_channels=2), latent_dim=6)
-    mu, log_variance = mapper(mapper_input(conditions), conditions.person_mask)
-    assert mu.shape == log_variance.shape == (4, 6)
     discriminator = Discriminator(DiscriminatorConfig(base_channels=2), size)
     condition = discriminator_condition(conditions, "person_mask", torch.Generator())
     logits, maps = discriminator(conditions.image, condition)
@@ -66,6 +79,44 @@ def test_one_latent_per_layer_that_is_the_same_everywhere_equals_one_latent(rand
     generator, z = UNetStyleGAN(SMALL), torch.randn(2, 6)
     layers = z[:, None].expand(-1, generator.style_layers, -1)
     torch.testing.assert_close(generator(condition, z), generator(condition, layers), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("switch", SWITCHES, ids=str)
+def test_painting_with_the_styles_of_z_is_generating_from_z(random_crops, switch):
+    config = SMALL.model_copy(update=switch)
+    generator, z = UNetStyleGAN(config), torch.randn(2, 6)
+    condition = generator_input(conditions_of(random_crops(2, (72, 40))), config.conditions)
+    styles = generator.styles_of(z)
+    assert styles.shape == (2, generator.style_layers, config.style_dim)
+    assert torch.equal(generator.paint(condition, styles), generator(condition, z))
+    assert not torch.allclose(generator.paint(condition, styles + 1), generator(condition, z))
+
+
+def test_without_skip_generator_only_the_finest_map_becomes_rgb(random_crops):
+    summed, finest = (UNetStyleGAN(SMALL.model_copy(update={"skip_generator": s})) for s in (True, False))
+    assert [block.to_rgb is not None for block in summed.decoder] == [True] * 4
+    assert [block.to_rgb is not None for block in finest.decoder] == [False] * 3 + [True]
+    torch.nn.init.zeros_(finest.decoder[-1].to_rgb.conv.weight)
+    torch.nn.init.zeros_(summed.decoder[-1].to_rgb.conv.weight)
+    condition, z = generator_input(conditions_of(random_crops(2, (72, 40)))), torch.randn(2, 6)
+    assert not finest(condition, z).any()
+    assert summed(condition, z).any()
+
+
+@pytest.mark.parametrize("hidden", SURFACES)
+def test_what_the_conditions_leave_out_changes_nothing(random_crops, hidden):
+    shown = tuple(name for name in SURFACES if name != hidden)
+    if hidden == "person_mask":
+        shown = ("surface_embedding", "surface_mask")  # a background would show its hole
+    conditions = conditions_of(random_crops(2, (16, 16)))
+    field = {"background": "image", "surface_embedding": "embedding"}.get(hidden, hidden)
+    changed = replace(conditions, **{field: 1 - getattr(conditions, field)})
+    generator, z = UNetStyleGAN(SMALL.model_copy(update={"conditions": shown})), torch.randn(2, 6)
+    images = [generator(generator_input(c, shown), z) for c in (conditions, changed)]
+    assert torch.equal(*images)
+    everything = UNetStyleGAN(SMALL)
+    images = [everything(generator_input(c), z) for c in (conditions, changed)]
+    assert not torch.allclose(*images)
 
 
 def test_co_modulation_lets_the_condition_change_the_styles():
@@ -113,6 +164,12 @@ def test_discriminator_judges_groups_apart():
 def test_architecture_rejects_sizes_that_cannot_be_halved_three_times():
     with pytest.raises(ValidationError, match="multiples of 8"):
         ArchitectureConfig(resolution=(100, 40))
+
+
+@pytest.mark.parametrize("names", [("background", "background"), (), ("background", "silhouette")])
+def test_conditions_are_some_of_the_known_ones_each_once(names):
+    with pytest.raises(ValidationError, match="conditions"):
+        GeneratorConfig(conditions=names)
 
 
 def test_baseline_has_no_mapper():
