@@ -1,4 +1,4 @@
-"""`anonbench data`: list, render, detect and check data."""
+"""`anonbench data`: list, render, detect, check and filter data."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from anonbench.errors import DataError, UsageError
 
 @click.group("data")
 def command() -> None:
-    """List, render, detect and check data."""
+    """List, render, detect, check and filter data."""
 
 
 @command.command("list")
@@ -43,21 +43,48 @@ def list_command() -> None:
     type=click.Path(file_okay=False, path_type=Path),
     help="Also write the crops here as images with masks.",
 )
-def render_command(split: str, size: tuple[int, int], count: int | None, out: Path | None) -> None:
+@click.option(
+    "--shards",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Also write the crops as shards in FDH's layout, below this folder; train and val only.",
+)
+@click.option(
+    "--per-shard", type=click.IntRange(min=1), default=1000, show_default=True, help="Crops in a shard."
+)
+@click.option(
+    "--correlation",
+    type=click.FloatRange(0, 1),
+    help="How strongly surroundings tell about people; train and val only, default 0.7.",
+)
+def render_command(
+    split: str,
+    size: tuple[int, int],
+    count: int | None,
+    out: Path | None,
+    shards: Path | None,
+    per_shard: int,
+    correlation: float | None,
+) -> None:
     """Render a split of the synthetic people into the cache.
 
     \b
     anonbench data render reid --size 128 64 --out people
+    anonbench data render train --shards people
     """
     from anonbench.datasets.synthetic.dataset import SyntheticDataset
 
-    dataset = SyntheticDataset(split, size=size, count=count)
+    dataset = SyntheticDataset(split, size=size, count=count, correlation=correlation)
     dataset.prepare()
     click.echo(f"{dataset.name}: {len(dataset)} crops of {size[0]}x{size[1]} in the cache", err=True)
     if out:
         from anonbench.datasets.export import export_crops
 
         click.echo(f"wrote {export_crops(dataset, out)} crops to {out}", err=True)
+    if shards:
+        from anonbench.datasets.shards import write_shards
+
+        written = write_shards(dataset, shards / split, per_shard)
+        click.echo(f"wrote {len(dataset)} crops to {written} shards in {shards / split}", err=True)
 
 
 @command.command("detect")
@@ -80,8 +107,10 @@ def detect_command(data: str, overwrite: bool) -> None:
     from anonbench.detection.mediapipe_pose import PersonDetector
     from anonbench.protocols.data import open_data
 
-    if "=" not in data:
-        raise UsageError(f"data '{data}': only files need detections; give market1501=PATH or folder=PATH")
+    if "=" not in data or data.startswith("fdh="):
+        raise UsageError(
+            f"data '{data}': only image files need detections; give market1501=PATH or folder=PATH"
+        )
     detector = PersonDetector()
     dataset = open_data(data, "reid", Preset(size=(128, 64), extractors=("none",)))
     assert isinstance(dataset, FileCrops)  # whatever has a path
@@ -103,7 +132,11 @@ def check_command(data: str) -> None:
 
     \b
     anonbench data check market1501=PATH
+    anonbench data check fdh=PATH
     """
+    if data.startswith("fdh="):
+        _check_shards(Path(data.removeprefix("fdh=")))
+        return
     from anonbench.cards import Preset
     from anonbench.crops import Outcome
     from anonbench.detection.surface_head import fill_surfaces
@@ -123,3 +156,69 @@ def check_command(data: str) -> None:
         click.echo(f"  detection {outcome.name.lower()}: {int((crops.outcome == outcome).sum())}")
     for note in dataset.notes:
         click.echo(f"  note: {note}")
+
+
+def _check_shards(root: Path) -> None:
+    from anonbench.datasets.fdh import SPLITS, FDHDataset
+
+    present = [split for split in SPLITS if (root / split).is_dir()]
+    for split in present or SPLITS[:1]:
+        dataset = FDHDataset(root, split)
+        dataset.verify()
+        click.echo(f"{dataset.name}: {len(dataset)} crops of {dataset.size[0]}x{dataset.size[1]}")
+        known = "known" if dataset.template.mirror is not None else "not known"
+        click.echo(f"  body template {dataset.template.name}, left-right counterparts {known}")
+        for note in dataset.notes:
+            click.echo(f"  note: {note}")
+
+
+@command.command("filter")
+@click.option(
+    "--by", type=click.Choice(["reconstruction"]), required=True, help="What is large for crops to drop."
+)
+@click.option("--model", required=True, metavar="NAME", help="A model with an appearance mapper.")
+@click.option("--data", required=True, metavar="NAME|NAME=PATH", help="Crops to train on; the split train.")
+@click.option(
+    "-o",
+    "--out",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="CSV: key, error, kept.",
+)
+@click.option(
+    "--drop",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.05,
+    show_default=True,
+    help="Share of the crops to drop: those with the largest errors.",
+)
+@click.option(
+    "--extractor", default="perceptual_mobilenet_v2", show_default=True, help="Perceptual distance."
+)
+@click.option(
+    "--shards",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Also write the crops that are kept as shards, to train on, below this folder.",
+)
+def filter_command(
+    by: str, model: str, data: str, out: Path, drop: float, extractor: str, shards: Path | None
+) -> None:
+    """Find the crops that a model cannot reconstruct: rare people, wrong masks and wrong surfaces.
+
+    \b
+    anonbench data filter --by reconstruction --model final --data fdh=PATH -o kept.csv --shards kept
+    """
+    from anonbench.protocols.filtering import filter_by_reconstruction
+
+    found = filter_by_reconstruction(model, data, extractor, drop)
+    found.write(out)
+    kept, measured = int(found.table["kept"].sum()), int(found.table["error"].notna().sum())
+    click.echo(f"{found.dataset.name}: {len(found.table)} crops")
+    click.echo(f"  kept: {kept}, error up to {found.threshold:.4f}")
+    click.echo(f"  dropped: {measured - kept}")
+    click.echo(f"  dropped, without a surface: {len(found.table) - measured}")
+    if shards:
+        from anonbench.datasets.shards import write_shards
+
+        written = write_shards(found.crops(), shards / "train")
+        click.echo(f"wrote {kept} crops to {written} shards in {shards / 'train'}", err=True)

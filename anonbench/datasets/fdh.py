@@ -17,8 +17,10 @@ from anonbench.datasets.shard_index import ShardIndex, index_shards
 from anonbench.datasets.smpl_template import NAME as SMPL
 from anonbench.datasets.smpl_template import smpl_template
 from anonbench.errors import DataError
+from anonbench.progress import track
 from anonbench.template import SurfaceTemplate, body_template
 
+SPLITS = ("train", "val")
 MANIFEST = "dataset.json"
 SHARD = re.compile(r"out-(\d{6})\.tar")
 
@@ -99,6 +101,11 @@ class FDHDataset:
             template=self.template.name,
         )
         return resize(crops, self.size)
+
+    def verify(self) -> None:
+        """Read and decode every crop. Raises DataError for the first that is damaged."""
+        for row in track(range(len(self)), f"checking {self.name}", len(self)):
+            self._read_fitting(row)
 
     def _read(self, row: int) -> Sample:
         return decode(self._index.read(row), self._index.place(row), len(self.template.embedding))

@@ -14,13 +14,14 @@ DATA_NAMES = {
     "synthetic": "rendered people with exact ground truth, made on first use",
     "market1501=PATH": "real crops in Market-1501 layout, optional masks/ and keypoints.json beside them",
     "folder=PATH": "a folder of images, optional masks/ and keypoints.json beside them",
+    "fdh=PATH": "train/ and val/ of FDH, or shards in its layout written by data render",
 }
 
 
 def open_data(spec: str, split: str, preset: Preset) -> CropDataset:
     """The dataset that `spec` names.
 
-    split: which part of the synthetic data; preset: its size and count. Raises UsageError for an unknown
+    split: which part of synthetic data and FDH; preset: its size and count. Raises UsageError for an unknown
     name, DataError for a path that does not exist.
     """
     name, _, path = spec.partition("=")
@@ -36,6 +37,8 @@ def open_data(spec: str, split: str, preset: Preset) -> CropDataset:
         from anonbench.datasets.folder import ImageFolder
 
         return ImageFolder(_existing(path), size=preset.size)
+    if name == "fdh" and path:
+        return _open_fdh(_existing(path), split, preset)
     raise UsageError(f"unknown data '{spec}'; there are: {', '.join(DATA_NAMES)}")
 
 
@@ -66,9 +69,21 @@ class Following:
 
 def open_reference(spec: str, split: str, preset: Preset) -> CropDataset | None:
     """As many other real crops as `open_data` gives, for a floor at equal n; none where the source has no more."""
-    if spec != "synthetic" or preset.count is None:
+    if not spec.startswith(("synthetic", "fdh=")) or preset.count is None:
         return None
-    return Following(open_data(spec, split, preset.model_copy(update={"count": 2 * preset.count})))
+    doubled = open_data(spec, split, preset.model_copy(update={"count": 2 * preset.count}))
+    return Following(doubled) if len(doubled) >= 2 * preset.count else None
+
+
+def _open_fdh(root: Path, split: str, preset: Preset) -> CropDataset:
+    from anonbench.datasets.fdh import SPLITS, FDHDataset
+
+    if split not in SPLITS:
+        raise UsageError(
+            f"fdh={root}: its crops are of unknown people, one of each; this needs identities: "
+            "use synthetic or market1501=PATH, or run fid and lpips"
+        )
+    return FDHDataset(root, split, preset.size, preset.count)
 
 
 def _existing(path: str) -> Path:
