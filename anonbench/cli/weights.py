@@ -1,11 +1,13 @@
 """`anonbench weights`: official weights, which are never part of the package."""
 
+from pathlib import Path
+
 import click
 
 
 @click.group("weights")
 def command() -> None:
-    """List official weights and where their files belong."""
+    """List official weights and where their files belong; convert checkpoints."""
 
 
 @command.command("list")
@@ -30,3 +32,20 @@ def path_command(name: str) -> None:
     from anonbench.weights import weights_path
 
     click.echo(weights_path(name))
+
+
+@command.command("convert")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--sha256", help="Hash that FILE must have; without it the command says what it is, and stops.")
+@click.option(
+    "--out", "-o", required=True, type=click.Path(path_type=Path), help="The .safetensors to write."
+)
+@click.option("--key", help="Which state dictionary of FILE, as in EMA_generator or model.state_dict.")
+def convert_command(file: Path, sha256: str | None, out: Path, key: str | None) -> None:
+    """Write the tensors of the PyTorch checkpoint FILE as safetensors, without running code from it."""
+    from anonbench.conversion import convert_checkpoint
+
+    done = convert_checkpoint(file, out, sha256, key)
+    click.echo(f"{done.path}: {done.tensors} tensors, sha256 {done.sha256}")
+    if done.left_out:
+        click.echo(f"left out: {', '.join(done.left_out)}")
