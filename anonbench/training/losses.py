@@ -1,5 +1,6 @@
 """Loss functions of thesis chapter 4: pure functions of tensors, each returning a scalar float32."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -69,3 +70,24 @@ def kl_divergence(mu: Tensor, log_variance: Tensor) -> Tensor:
     mu, log_variance: (B, J). Mean over the batch.
     """
     return -0.5 * (1 + log_variance - mu.square() - log_variance.exp()).sum(1).mean()
+
+
+def path_length(images: Tensor, styles: Tensor, noise: Tensor) -> Tensor:
+    """|J^T y| of StyleGAN2, section 3.2: how much each image moves per unit of w. float32 (B,), differentiable.
+
+    images: (B, C, H, W), generated from `styles`, (B, L, D), one w per layer.
+    noise: y, standard normal (B, C, H, W); it is divided by sqrt(H W), so that lengths compare between sizes.
+    The norm is over D, and the root mean square over the layers, as if each had a w of its own.
+    """
+    projected = (images.float() * noise).sum() / math.sqrt(images.shape[2] * images.shape[3])
+    (gradient,) = torch.autograd.grad(projected, styles, create_graph=True)
+    # Where nobody is painted the gradient is zero, and the derivative of the root would be infinite.
+    return gradient.float().square().sum(2).mean(1).clamp_min(1e-12).sqrt()
+
+
+def path_length_penalty(lengths: Tensor, mean: Tensor) -> Tensor:
+    """Equation 4 of StyleGAN2 (Karras et al., arXiv:1912.04958): mean of (|J^T y| - a)^2.
+
+    lengths: (B,) of `path_length`; mean: scalar a, the running mean of earlier lengths, a constant here.
+    """
+    return (lengths - mean.detach()).square().mean()
