@@ -104,11 +104,14 @@ def file_sha256(path: Path) -> str:
 
 
 def require_sha256(path: Path, sha256: str) -> None:
-    """Check a file that anonbench ships. WeightsError if it is absent, WrongHashError if it differs."""
+    """Check a file beside a card. WeightsError if it is absent, WrongHashError if it differs."""
+    mend = "install anonbench again if the card is its own"
     if not path.is_file():
-        raise WeightsError(f"{path}: not found; install anonbench again")
+        raise WeightsError(f"{path}: not found; put it beside its card, or {mend}")
     if file_sha256(path) != sha256:
-        raise WrongHashError(f"{path}: sha256 differs from its card's ({sha256}); install anonbench again")
+        raise WrongHashError(
+            f"{path}: sha256 differs from its card's ({sha256}); get the file again, or {mend}"
+        )
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -1,16 +1,16 @@
 """From a name to an anonymizer: packaged cards, card files, folders of images and third-party packages."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from typing import Any
 
 from anonbench.anonymizers.base import Anonymizer
 from anonbench.anonymizers.folder import Folder
 from anonbench.anonymizers.naive import Blackout, GaussianBlur, Noise, Original, Pixelate
-from anonbench.cards import ModelCard, packaged_cards, read_card
+from anonbench.cards import ModelCard, packaged_cards, packaged_paths, read_card
 from anonbench.errors import CardError, UsageError
-from anonbench.resources import resource_dir
 
 ENTRY_POINTS = "anonbench.anonymizers"
 """Entry point group: each entry is a class, built as `cls(card)`, whose name is a kind."""
@@ -23,6 +23,12 @@ def _generator(card: ModelCard, folder: Path) -> Anonymizer:
     return loaded
 
 
+def _deep_privacy2(card: ModelCard, folder: Path) -> Anonymizer:
+    from anonbench.anonymizers.deep_privacy2 import load_deep_privacy2
+
+    return load_deep_privacy2(card, folder)
+
+
 KINDS: dict[str, Callable[[ModelCard, Path], Anonymizer]] = {
     "original": lambda card, _: Original(card),
     "blackout": lambda card, _: Blackout(card),
@@ -31,27 +37,36 @@ KINDS: dict[str, Callable[[ModelCard, Path], Anonymizer]] = {
     "pixelate": lambda card, _: Pixelate(card),
     "folder": Folder,
     "generator": _generator,
+    "deep_privacy2": _deep_privacy2,
 }
 """Kind -> how to build it from its card and the card's folder, which holds its checkpoint."""
 
 
-def load_anonymizer(name: str) -> Anonymizer:
+def load_anonymizer(name: str, options: Mapping[str, Any] | None = None) -> Anonymizer:
     """The anonymizer that `name` stands for.
 
     name: a packaged card ("baseline"), a card file ("path/card.yaml"), "folder=PATH" with anonymized images,
-    or the name of a third-party entry point. Raises UsageError listing the names, CardError or DataError.
+    or the name of a third-party entry point. options: replace those of the card, for example
+    {"truncation": "multimodal"} of a generator; records then name a card with other options.
+    Raises UsageError listing the names, CardError, WeightsError or DataError.
     """
+    card, folder = find_card(name)
+    if options:
+        card = card.model_copy(update={"options": card.options | dict(options)})
+    return build(card, folder)
+
+
+def find_card(name: str) -> tuple[ModelCard, Path]:
+    """The card that `name` of `load_anonymizer` stands for, and the folder where its checkpoint lies."""
     if name.startswith("folder="):
-        path = Path(name.removeprefix("folder="))
-        return build(_folder_card(path), Path())
+        return _folder_card(Path(name.removeprefix("folder="))), Path()
     if name.endswith((".yaml", ".yml")):
-        path = Path(name)
-        return build(read_card(path, ModelCard), path.parent)
+        return read_card(Path(name), ModelCard), Path(name).parent
     packaged = packaged_cards("models", ModelCard)
     if name in packaged:
-        return build(packaged[name], resource_dir("models"))
+        return packaged[name], packaged_paths("models")[name].parent
     if name in _third_party():
-        return build(_card_of(_third_party()[name]), Path())
+        return _card_of(_third_party()[name]), Path()
     raise UsageError(
         f"no model '{name}'; there are: {', '.join(anonymizer_names())}, a card file (.yaml) or folder=PATH"
     )
@@ -70,9 +85,15 @@ def build(card: ModelCard, folder: Path) -> Anonymizer:
 
 
 def anonymizer_names() -> tuple[str, ...]:
-    """Packaged cards first, then third-party entry points."""
+    """What can be run by name: packaged cards first, then third-party entry points."""
     packaged = packaged_cards("models", ModelCard)
-    return (*packaged, *(name for name in _third_party() if name not in packaged))
+    ready = [name for name, card in packaged.items() if is_trained(card)]
+    return (*ready, *(name for name in _third_party() if name not in packaged))
+
+
+def is_trained(card: ModelCard) -> bool:
+    """Whether the card can be run: it has a checkpoint, or no networks that need one."""
+    return card.checkpoint is not None or card.architecture is None
 
 
 def _third_party() -> dict[str, EntryPoint]:

@@ -1,0 +1,3 @@
+import a_requirement_of_dp2_that_is_absent
+
+generator = a_requirement_of_dp2_that_is_absent
