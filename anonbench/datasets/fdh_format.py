@@ -138,8 +138,10 @@ def _binary(content: bytes, member: Path, size: tuple[int, int]) -> NDArray[np.b
     mask = open_image(content, member)
     if (mask.height, mask.width) != size:
         raise DataError(f"{member}: {mask.height}x{mask.width}, but the image is {size[0]}x{size[1]}")
-    values = np.array(mask.convert("L")) if mask.mode in ("1", "L") else None
-    if values is None or np.setdiff1d(values, [0, 1, 255]).size:
+    if mask.mode == "1":
+        return np.array(mask)
+    values = np.array(mask)
+    if mask.mode != "L" or ((values > 1) & (values < 255)).any():
         raise DataError(f"{member}: a mask is a grey PNG of 0 and 1 or 0 and 255; write it again")
     found: NDArray[np.bool_] = values > 0
     return found
