@@ -1,9 +1,12 @@
-"""Make the committed results from a report: records to results/packaged, the table and picture to the README.
+"""Make the committed results from measured ones: records to results/, the table and picture to the README.
 
     anonbench compare baseline final original gaussian_blur --preset demo --out report
     python tools/publish_results.py report
+    anonbench run reid fid lpips --model runs/kl_01/kl_01.yaml --preset full --out runs/kl_01/records
+    python tools/publish_results.py runs/kl_01 studies/lambda_kl
 
-Per-sample values and galleries stay in the report; a record in results/ holds the numbers.
+Per-sample values and galleries stay where they are; a record in results/ holds the numbers. Beside the records
+of a study go the card and the training log of its model, whose weights are not kept.
 """
 
 import shutil
@@ -36,21 +39,30 @@ def readme_with_results(text: str, records: Iterable[Record]) -> str:
     return f"{before}{BEGIN}{headline_markdown(comparison)}\n{END}{after}"
 
 
-def publish(report: Path) -> None:
-    """Copy the records of a report; with those of the README's preset, its table and picture too."""
-    records = [read_record(path) for path in sorted((report / "records").glob("*.json"))]
-    PACKAGED.mkdir(parents=True, exist_ok=True)
+def publish(folder: Path, target: str = "packaged") -> None:
+    """Copy the records in FOLDER/records to results/TARGET; packaged ones of the README's preset into it too."""
+    records = [read_record(path) for path in sorted((folder / "records").glob("*.json"))]
+    results = ROOT / "results" / target
+    results.mkdir(parents=True, exist_ok=True)
     for record in records:
         alone = record.model_copy(update={"samples": None, "galleries": {}})
-        write_record(alone, PACKAGED / f"{record.slug}.json")
-    if any(record.protocol.preset == README_PRESET for record in records):
-        readme = ROOT / "README.md"
-        readme.write_text(readme_with_results(readme.read_text(), packaged_records(README_PRESET)))
-        pictures = ROOT / "docs" / "images"
-        pictures.mkdir(parents=True, exist_ok=True)
-        for picture in (report / "galleries").glob("*background_swap*.png"):
-            shutil.copyfile(picture, pictures / "background_swap.png")
+        write_record(alone, results / f"{record.slug}.json")
+    if target != "packaged":
+        for name in {record.model.name for record in records}:
+            shutil.copyfile(folder / f"{name}.yaml", results / f"{name}.yaml")
+            shutil.copyfile(folder / "log.jsonl", results / f"{name}.jsonl")
+    elif any(record.protocol.preset == README_PRESET for record in records):
+        _update_readme(folder)
+
+
+def _update_readme(report: Path) -> None:
+    readme = ROOT / "README.md"
+    readme.write_text(readme_with_results(readme.read_text(), packaged_records(README_PRESET)))
+    pictures = ROOT / "docs" / "images"
+    pictures.mkdir(parents=True, exist_ok=True)
+    for picture in (report / "galleries").glob("*background_swap*.png"):
+        shutil.copyfile(picture, pictures / "background_swap.png")
 
 
 if __name__ == "__main__":
-    publish(Path(sys.argv[1]))
+    publish(Path(sys.argv[1]), *sys.argv[2:])
