@@ -1,19 +1,31 @@
 """The `training:` section of a model card: how the model was, or is to be, trained."""
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from anonbench.cards import Strict
 
 
 class TrainingData(Strict):
-    """The crops that a model is trained on."""
+    """The crops that a model is trained on: synthetic ones, which the card describes, or a data set on disk."""
 
     name: str = Field(default="synthetic", description="data set")
-    version: int = Field(description="version of the data set; other versions render other pixels")
+    version: int | None = Field(
+        default=None, description="synthetic: version of the renderer; others render other pixels"
+    )
     split: str = "train"
     seed: int = 0
     count: int = Field(gt=0, description="distinct crops")
-    context_correlation: float = Field(description="strength of the tie between scene and garments")
+    context_correlation: float | None = Field(
+        default=None, description="synthetic: strength of the tie between scene and garments"
+    )
+    sha256: str | None = Field(default=None, description="data on disk: digest of the data set")
+    kept: str | None = Field(default=None, description="sha256 of the keys that `anonbench data filter` kept")
+
+    @model_validator(mode="after")
+    def _described(self) -> "TrainingData":
+        if self.name == "synthetic" and (self.version is None or self.context_correlation is None):
+            raise ValueError("synthetic data need version and context_correlation")
+        return self
 
 
 class LossWeights(Strict):
@@ -38,6 +50,14 @@ class LossWeights(Strict):
         default=16, ge=1, description="steps between R1 penalties, which count that many times"
     )
     epsilon: float = Field(default=1e-3, ge=0, description="weight of the epsilon penalty")
+    path_length: float = Field(
+        default=0.0,
+        ge=0,
+        description="weight of path length regularization (StyleGAN2, section 3.2); 0: off, as in the thesis",
+    )
+    path_length_interval: int = Field(
+        default=4, ge=1, description="steps between path length penalties, which count that many times"
+    )
 
 
 class TrainingRecord(Strict):
@@ -57,11 +77,14 @@ class TrainingConfig(Strict):
 
     data: TrainingData
     images: int = Field(gt=0, description="images shown, the length of the run")
-    batch_size: int = Field(default=16, ge=1)
+    batch_size: int = Field(default=16, ge=1, description="images of one update, over all devices")
     learning_rate: float = Field(default=2e-3, gt=0)
     betas: tuple[float, float] = (0.0, 0.99)
     seed: int = 0
     flip_probability: float = Field(default=0.5, ge=0, le=1)
+    mask_dilation: float = Field(
+        default=0.0, ge=0, le=1, description="share of person masks that are dilated (thesis 7.2.4)"
+    )
     style_mixing: float = Field(
         default=0.0, ge=0, le=1, description="share of drawn z that mix two (thesis 2.10.5)"
     )

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from anonbench.generators.appearance_mapper import AppearanceMapper
-from anonbench.generators.build import build_anonymizer
+from anonbench.generators.build import build_anonymizer, published_modules
 from anonbench.generators.config import ArchitectureConfig
 from anonbench.generators.discriminator import Discriminator
 from anonbench.generators.unet_stylegan import UNetStyleGAN
@@ -52,6 +52,10 @@ class Networks:
             "average_mapper": self.average_mapper,
         }
         return {name: module for name, module in named.items() if module is not None}
+
+    def published(self) -> dict[str, nn.Module]:
+        """The averaged networks by the name that they have in a published checkpoint."""
+        return published_modules(self.average_generator, self.average_mapper)
 
     def parameter_counts(self) -> dict[str, int]:
         """Trained parameters per network."""

@@ -1,161 +1,177 @@
-"""Trains the model of a card: `python -m anonbench.training.run final --out runs/final`.
+"""Runs a trainer to its end, and keeps what comes of it in a folder.
 
-The same command resumes a run that was stopped. The run's folder holds
+    checkpoint.safetensors            everything needed to go on
+    NAME.yaml, NAME.safetensors       the model as it stands: averaged weights, usable with every command
+    log.jsonl, tensorboard/           losses, and what protocols measured
+    samples/                          pictures
 
-    checkpoint.safetensors   everything needed to go on, and to publish (`anonbench.training.publish`)
-    log.jsonl                one line per interval: images, seconds, mean losses
-    samples/                 pictures
+The same command goes on with a run that was stopped, and gives the same losses as one that was not.
 """
 
-import json
 import math
-from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-import click
-import torch
-from torch import Tensor
-
-from anonbench.cache import write_atomic
-from anonbench.cards import ModelCard, read_card, validate_section
 from anonbench.crops import PersonCrops
-from anonbench.errors import AnonbenchError, DataError
-from anonbench.generators.config import ArchitectureConfig
-from anonbench.resources import resource_dir
-from anonbench.training.config import TrainingConfig, TrainingData
-from anonbench.training.samples import sample_rows, write_grid
-from anonbench.training.trainer import InMemoryCrops, Trainer
+from anonbench.errors import AnonbenchError
+from anonbench.training.devices import mean_over_processes
+from anonbench.training.logbook import Logbook, Meter, final_losses
+from anonbench.training.model_files import ModelFiles
+from anonbench.training.stopping import StopRequest
+from anonbench.training.trainer import Trainer
 
 CHECKPOINT = "checkpoint.safetensors"
-LOG = "log.jsonl"
 SAMPLE_COLUMNS = 12
+
+Evaluate = Callable[[Path], Mapping[str, float]]
+"""From the card of a model to the values that protocols measure on it."""
 
 
 @dataclass(frozen=True)
 class Intervals:
-    """How often a run reports and saves, in images."""
+    """How often a run reports, saves, paints and measures, in images."""
 
     log: int = 1_600
     checkpoint: int = 9_600
     samples: int = 9_600
+    protocols: int = 96_000
 
 
-@dataclass
-class Meter:
-    """Means of what the steps since the last report returned."""
+class Progress(Protocol):
+    """Shows how far a run is."""
 
-    sums: dict[str, Tensor] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    def at(self, images_seen: int) -> None:
+        """After every step."""
+        ...
 
-    def add(self, values: Mapping[str, Tensor]) -> None:
-        """One step's values, scalars."""
-        for name, value in values.items():
-            self.sums[name] = self.sums[name] + value if name in self.sums else value.clone()
-            self.counts[name] += 1
-
-    def means(self) -> dict[str, float]:
-        """Means since the last call."""
-        means = {name: float(total) / self.counts[name] for name, total in self.sums.items()}
-        self.sums.clear()
-        self.counts.clear()
-        return means
+    def report(self, images_seen: int, seconds: float, means: Mapping[str, float]) -> None:
+        """With the losses since the last report; seconds: wall time of all steps so far."""
+        ...
 
 
-def train(trainer: Trainer, out: Path, intervals: Intervals, preview: PersonCrops) -> None:
-    """Runs `trainer` to its configured number of images, resuming from `out` if it holds a checkpoint.
+class Run:
+    """One training run in its folder.
 
-    Raises AnonbenchError when a loss is no longer finite; the last checkpoint before that is kept.
+    preview: crops of the sample pictures. evaluate: measures the model at the intervals of `protocols`.
+    Of several processes, the first one writes; all of them must call `train`.
     """
-    (out / "samples").mkdir(parents=True, exist_ok=True)
-    checkpoint = out / CHECKPOINT
-    if checkpoint.exists():
-        trainer.resume(checkpoint)
-        _forget_later_lines(out / LOG, trainer.images_seen)
-    meter = Meter()
-    while trainer.images_seen < trainer.training.images:
-        meter.add(trainer.step())
-        last = trainer.images_seen >= trainer.training.images
-        if last or _due(trainer, intervals.log):
-            report(out / LOG, trainer, meter.means())
-        if last or _due(trainer, intervals.checkpoint):
-            trainer.save(checkpoint)
-        if last or _due(trainer, intervals.samples):
-            rows = sample_rows(trainer.networks, preview)
-            write_grid(out / "samples" / f"{trainer.images_seen:09d}.png", rows)
 
+    def __init__(
+        self,
+        trainer: Trainer,
+        files: ModelFiles,
+        intervals: Intervals,
+        preview: PersonCrops,
+        progress: Progress,
+        evaluate: Evaluate | None = None,
+    ) -> None:
+        self._trainer = trainer
+        self._files = files
+        self._folder = files.folder
+        self._intervals = intervals
+        self._preview = preview
+        self._progress = progress
+        self._evaluate = evaluate
+        self._fabric = trainer.fabric
+        self._meter = Meter()
+        self._log: Logbook | None = None
 
-def report(log: Path, trainer: Trainer, means: Mapping[str, float]) -> None:
-    """Appends one line to the log; AnonbenchError if the run has diverged."""
-    line = {
-        "images": trainer.images_seen,
-        "seconds": round(trainer.seconds, 1),
-        "kl_weight": round(trainer.kl_weight(), 5),
-        **{name: round(value, 5) for name, value in means.items()},
-    }
-    with log.open("a") as file:
-        file.write(json.dumps(line) + "\n")
-    click.echo(json.dumps(line), err=True)
-    if not all(math.isfinite(value) for value in means.values()):
-        raise AnonbenchError(
-            f"{log.parent}: a loss is not finite after {trainer.images_seen} images; "
-            "the checkpoint is from before that: go on from it with a lower learning_rate"
+    def train(self) -> None:
+        """Trains to the configured number of images, from the folder's checkpoint if there is one.
+
+        Raises AnonbenchError when a loss or a weight is no longer finite: the checkpoint is then from before
+        that. Raises KeyboardInterrupt after SIGINT or SIGTERM, with a checkpoint of the last whole step.
+        """
+        self._resume()
+        self._log = Logbook(self._folder, self._trainer.images_seen) if self._writes else None
+        try:
+            with StopRequest() as stop:
+                while not self._finished:
+                    self._meter.add(self._trainer.step())
+                    self._progress.at(self._trainer.images_seen)
+                    self._do_what_is_due()
+                    if self._stopped_by(stop):
+                        self._save()
+                        raise KeyboardInterrupt
+        finally:
+            if self._log:
+                self._log.close()
+
+    @property
+    def _writes(self) -> bool:
+        return self._fabric.global_rank == 0
+
+    @property
+    def _finished(self) -> bool:
+        return self._trainer.images_seen >= self._trainer.training.images
+
+    def _resume(self) -> None:
+        checkpoint = self._folder / CHECKPOINT
+        if checkpoint.exists():
+            state = self._trainer.resume(checkpoint)
+            self._meter.restore(state.get("meter", {}), self._fabric.device)
+            self._publish()  # again: the process may have been killed between the two files
+        self._fabric.barrier()  # nobody writes before everybody has read
+
+    def _do_what_is_due(self) -> None:
+        if self._due(self._intervals.log):
+            self._report()
+        if self._due(self._intervals.checkpoint):
+            self._save()
+        if self._log and self._due(self._intervals.samples):
+            self._log.samples(self._trainer.images_seen, self._trainer.samples(self._preview))
+        if self._evaluate and self._due(self._intervals.protocols):
+            self._measure(self._evaluate)
+
+    def _due(self, interval: int) -> bool:
+        """Whether the last step crossed a multiple of `interval` images, or was the last one."""
+        return self._finished or self._trainer.images_seen % interval < self._trainer.training.batch_size
+
+    def _stopped_by(self, stop: StopRequest) -> bool:
+        """Several processes agree at every report only: asking one another after every step costs time."""
+        if self._finished or (self._fabric.world_size > 1 and not self._due(self._intervals.log)):
+            return False
+        return stop.agreed(self._fabric)
+
+    def _report(self) -> None:
+        trainer, means = self._trainer, mean_over_processes(self._meter.means(), self._fabric)
+        if self._log:
+            self._log.losses(trainer.images_seen, trainer.seconds, trainer.kl_weight(), means)
+        self._progress.report(trainer.images_seen, trainer.seconds, means)
+        broken = [name for name, value in means.items() if not math.isfinite(value)]
+        if broken:
+            raise AnonbenchError(self._diverged(f"the loss {broken[0]} is not finite"))
+
+    def _save(self) -> None:
+        """Everything needed to go on, and the model, which is never of a later step than the checkpoint."""
+        trainer = self._trainer
+        if not trainer.is_finite():
+            raise AnonbenchError(self._diverged("a weight is not finite"))
+        meter = self._meter.state(lambda sums: mean_over_processes(sums, self._fabric))
+        if self._writes:
+            trainer.save(self._folder / CHECKPOINT, {"meter": meter})
+            self._publish()
+        self._fabric.barrier()  # a process that ends makes Fabric end the others
+
+    def _publish(self) -> None:
+        trainer = self._trainer
+        if self._writes:
+            final = final_losses(self._folder)
+            self._files.write(trainer.networks, trainer.images_seen, trainer.seconds, final)
+
+    def _measure(self, evaluate: Evaluate) -> None:
+        """By the first process; the others wait."""
+        if self._log:
+            self._publish()
+            self._log.protocols(self._trainer.images_seen, evaluate(self._files.path))
+        self._fabric.barrier()
+
+    def _diverged(self, what: str) -> str:
+        kept = self._folder / CHECKPOINT
+        state = f"{kept} is from before that" if kept.exists() else "there is no checkpoint yet"
+        return (
+            f"{self._folder}: {what} after {self._trainer.images_seen} images; {state}. Lower "
+            "training.learning_rate or raise training.losses.r1 (--set), in another folder"
         )
-
-
-def load_crops(data: TrainingData, size: tuple[int, int]) -> PersonCrops:
-    """The training set of a card, rendered or read from the cache, in memory."""
-    from anonbench.datasets.synthetic.dataset import VERSION, SyntheticDataset
-
-    if data.name != "synthetic":
-        raise DataError(f"no training data '{data.name}'; there is: synthetic")
-    if data.version != VERSION:
-        raise DataError(
-            f"synthetic people have version {VERSION} now, the card asks for {data.version}; write a new card"
-        )
-    dataset = SyntheticDataset(data.split, size, data.count, data.seed, correlation=data.context_correlation)
-    return dataset.load(range(data.count))
-
-
-def _forget_later_lines(log: Path, images_seen: int) -> None:
-    """Drops what was logged after the checkpoint: those steps are about to be done again."""
-    lines = log.read_text().splitlines(keepends=True) if log.exists() else []
-    kept = "".join(line for line in lines if json.loads(line)["images"] <= images_seen)
-    write_atomic(log, lambda partial: _write_text(partial, kept))
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text)
-
-
-def _due(trainer: Trainer, interval: int) -> bool:
-    """Whether the last step crossed a multiple of `interval` images."""
-    return trainer.images_seen % interval < trainer.training.batch_size
-
-
-@click.command()
-@click.argument("model")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Run folder.")
-@click.option("--images", type=click.IntRange(min=1), help="Length of the run instead of the card's.")
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="CPU threads.")
-@click.option("--device", default="cpu", show_default=True)
-def main(model: str, out: Path, images: int | None, threads: int, device: str) -> None:
-    """Train the generator that the card MODEL (a packaged name or a file) describes."""
-    path = Path(model) if model.endswith(".yaml") else resource_dir("models") / f"{model}.yaml"
-    torch.set_num_threads(threads)
-    try:
-        card = read_card(path, ModelCard)
-        architecture = validate_section(ArchitectureConfig, card.architecture, f"{path}: architecture")
-        training = validate_section(TrainingConfig, card.training, f"{path}: training")
-        training = training.model_copy(update={"images": images or training.images, "record": None})
-        crops = load_crops(training.data, architecture.resolution)
-        trainer = Trainer(architecture, training, InMemoryCrops(crops), device)
-        train(trainer, out, Intervals(), crops.select(range(min(SAMPLE_COLUMNS, len(crops)))))
-    except AnonbenchError as error:
-        click.echo(f"Error: {error}", err=True)
-        raise SystemExit(error.exit_code) from error
-
-
-if __name__ == "__main__":
-    main()

@@ -1,8 +1,13 @@
 """A training run small enough for a test: random crops of 16x16, networks with two base channels."""
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 import torch
 
 from anonbench import template
+from anonbench.cards import ModelCard
 from anonbench.crops import Outcome, PersonCrops
 from anonbench.generators.config import (
     AppearanceMapperConfig,
@@ -10,8 +15,12 @@ from anonbench.generators.config import (
     DiscriminatorConfig,
     GeneratorConfig,
 )
+from anonbench.training.batches import InMemoryCrops
 from anonbench.training.config import LossWeights, TrainingConfig, TrainingData
-from anonbench.training.trainer import InMemoryCrops, Trainer
+from anonbench.training.devices import fabric_of
+from anonbench.training.model_files import ModelFiles
+from anonbench.training.run import Intervals, Run
+from anonbench.training.trainer import Trainer
 
 SIZE = (16, 16)
 GENERATOR = {"base_channels": 2, "latent_dim": 4, "style_dim": 8}
@@ -58,6 +67,32 @@ def training(images: int = 32, **changes: object) -> TrainingConfig:
     return TrainingConfig.model_validate(values | changes)
 
 
-def trainer(architecture: ArchitectureConfig, **changes: object) -> Trainer:
+def trainer(
+    architecture: ArchitectureConfig, *, accumulate: int = 1, workers: int = 0, **changes: object
+) -> Trainer:
     """A trainer at its first step."""
-    return Trainer(architecture, training(**changes), InMemoryCrops(crops()))
+    config, fabric = training(**changes), fabric_of(str(changes.get("precision", "fp32")))
+    data = InMemoryCrops(crops())
+    return Trainer(architecture, config, data, fabric, accumulate=accumulate, workers=workers)
+
+
+def model_files(folder: Path, run: Trainer) -> ModelFiles:
+    """Where a run leaves its model, called "tiny"."""
+    content = {"name": "tiny", "kind": "generator", "description": "A test."}
+    card = ModelCard.model_validate(content)
+    return ModelFiles(folder, card, run.architecture, run.training, "a test machine", {})
+
+
+class Silent:
+    """Progress that nobody looks at."""
+
+    def at(self, images_seen: int) -> None:
+        pass
+
+    def report(self, images_seen: int, seconds: float, means: Mapping[str, float]) -> None:
+        pass
+
+
+def run_in(folder: Path, trainer: Trainer, intervals: Intervals, **others: Any) -> None:
+    """Trains to the end, in `folder`."""
+    Run(trainer, model_files(folder, trainer), intervals, crops(2), Silent(), **others).train()
