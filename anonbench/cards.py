@@ -119,15 +119,35 @@ def validate_section(section_type: type[AnyCard], content: dict[str, Any] | None
         raise CardError(f"{where}: key '{key}': {_reason(first)}") from error
 
 
+FOLDERS = {"models": ("models", "models/ablations")}
+"""Folders whose cards are one set, in which every name is unique."""
+
+
+@cache
+def packaged_paths(folder: str) -> dict[str, Path]:
+    """Where every card in a packaged folder ("models", "protocols", "models/extractors") lies, by name.
+
+    "models" stands for its ablations too, which come last.
+    """
+    paths: dict[str, Path] = {}
+    for part in FOLDERS.get(folder, (folder,)):
+        top, *below = part.split("/")
+        for path in sorted(resource_dir(top).joinpath(*below).glob("*.yaml")):
+            if path.stem in paths:
+                raise CardError(f"{path}: {paths[path.stem]} has the same name; rename one of them")
+            paths[path.stem] = path
+    return paths
+
+
 @cache
 def packaged_cards(folder: str, card_type: type[AnyCard]) -> dict[str, AnyCard]:
-    """Every card in a packaged folder ("models", "protocols", "models/extractors"), by name."""
+    """Every card of `packaged_paths`, by name."""
     cards: dict[str, AnyCard] = {}
-    for path in sorted(resource_dir(folder.split("/")[0]).joinpath(*folder.split("/")[1:]).glob("*.yaml")):
+    for name, path in packaged_paths(folder).items():
         card = read_card(path, card_type)
-        if getattr(card, "name", path.stem) != path.stem:
-            raise CardError(f"{path}: key 'name' must equal the file name '{path.stem}'")
-        cards[path.stem] = card
+        if getattr(card, "name", name) != name:
+            raise CardError(f"{path}: key 'name' must equal the file name '{name}'")
+        cards[name] = card
     return cards
 
 

@@ -29,6 +29,16 @@ def truncate(latents: Tensor, truncation: float) -> Tensor:
     return latents * truncation
 
 
+def truncate_to_centres(styles: Tensor, centres: Tensor, truncation: float) -> Tensor:
+    """The multimodal truncation trick in W (thesis 2.11.1; Mokady et al., arXiv:2202.12211): c + t (w - c).
+
+    c is the centre nearest to w: t=1 leaves w as it is, t=0 is the centre.
+    styles: float (..., D); centres: float (K, D).
+    """
+    distances = (styles[..., None, :] - centres).square().sum(dim=-1)
+    return torch.lerp(centres[distances.argmin(dim=-1)], styles, truncation)
+
+
 def person_tokens(person_ids: Sequence[int], keys: Sequence[str]) -> list[str]:
     """Tokens that tie the latent to the identity; samples of unknown identity (-1) get one each."""
     return [f"person/{p}" if p >= 0 else f"sample/{k}" for p, k in zip(person_ids, keys, strict=True)]

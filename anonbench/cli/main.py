@@ -13,7 +13,7 @@ COMMANDS = {
     "compare": "Compare models: run what is missing, then tables, plots, galleries and a report.",
     "gallery": "Draw what models do to the same people.",
     "train": "Train a generator from its card, or go on with a run.",
-    "models": "List the anonymizers and where their cards lie.",
+    "models": "List the anonymizers; find centres for their truncation.",
     "protocols": "List the protocols, what they measure and their presets.",
     "data": "List, render and check data.",
     "weights": "List official weights and where their files belong.",

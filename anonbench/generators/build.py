@@ -8,6 +8,11 @@ from anonbench.generators.appearance_mapper import AppearanceMapper
 from anonbench.generators.config import ArchitectureConfig
 from anonbench.generators.unet_stylegan import UNetStyleGAN
 
+TEMPLATE_EMBEDDING = "template/embedding"
+"""In a published checkpoint: float (V, 16), the vertices of the body template if it is not the packaged one."""
+TRUNCATION_CENTRES = "truncation/centres"
+"""In a published checkpoint, optional: float (K, style_dim), centres in W for multimodal truncation."""
+
 
 def build_anonymizer(architecture: ArchitectureConfig) -> tuple[UNetStyleGAN, AppearanceMapper | None]:
     """Generator and, if the architecture has one, appearance mapper, with random weights."""
