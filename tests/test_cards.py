@@ -9,6 +9,7 @@ from anonbench.cards import (
     ProtocolCard,
     packaged_card,
     packaged_cards,
+    packaged_paths,
     read_card,
     validate_section,
 )
@@ -87,3 +88,26 @@ def test_every_packaged_protocol_has_all_presets_and_three_seeds_by_default() ->
 def test_an_unknown_card_lists_the_known_ones() -> None:
     with pytest.raises(UsageError, match="reid"):
         packaged_card("protocols", "nonsense", ProtocolCard)
+
+
+def test_ablations_are_models_too_and_come_last() -> None:
+    paths = packaged_paths("models")
+    names = [name for name, path in paths.items() if path.parent.name == "ablations"]
+    assert len(names) == 6
+    assert list(paths)[-6:] == names == sorted(names)
+    assert packaged_cards("models", ModelCard).keys() == paths.keys()
+
+
+def test_a_name_is_taken_once_among_folders_that_are_one_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ablations").mkdir()
+    for folder in (tmp_path, tmp_path / "ablations"):
+        card(folder, GOOD)
+    monkeypatch.setattr("anonbench.cards.resource_dir", lambda _: tmp_path)
+    packaged_paths.cache_clear()
+    try:
+        with pytest.raises(CardError, match=r"ablations/blur\.yaml: .*blur\.yaml has the same name"):
+            packaged_paths("models")
+    finally:
+        packaged_paths.cache_clear()

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anonbench.latents import latents_for, person_tokens, sample_tokens, truncate
+from anonbench.latents import latents_for, person_tokens, sample_tokens, truncate, truncate_to_centres
 
 tokens = st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=8)
 
@@ -40,6 +40,16 @@ def test_truncation_0_is_the_zero_vector_and_1_the_latent() -> None:
     z = latents_for(0, ["a"], 16)
     assert torch.equal(truncate(z, 1.0), z)
     assert (truncate(z, 0.0) == 0).all()
+
+
+@given(t=st.floats(0, 1), seed=st.integers(0, 2**31))
+def test_multimodal_truncation_moves_w_on_the_line_to_its_nearest_centre(t: float, seed: int) -> None:
+    draw = torch.Generator().manual_seed(seed)
+    w, centres = torch.randn(4, 3, 8, generator=draw), torch.randn(5, 8, generator=draw)
+    nearest = centres[torch.cdist(w, centres).argmin(-1)]
+    torch.testing.assert_close(truncate_to_centres(w, centres, t), nearest + t * (w - nearest))
+    assert torch.equal(truncate_to_centres(w, centres, 1.0), w)
+    assert torch.equal(truncate_to_centres(w, centres, 0.0), nearest)
 
 
 def test_no_token_gives_an_empty_batch() -> None:

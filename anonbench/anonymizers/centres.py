@@ -45,7 +45,8 @@ def find_centres(generator: UNetStyleGAN, count: int, samples: int, seed: int) -
         styles = generator.mapping(latents).double().numpy()
     rng = np.random.default_rng(seed)
     try:
-        points, nearest = kmeans2(styles, count, iter=ITERATIONS, minit="++", missing="raise", rng=rng)
+        with np.errstate(invalid="ignore"):  # of w that are all the same; an error says so
+            points, nearest = kmeans2(styles, count, iter=ITERATIONS, minit="++", missing="raise", rng=rng)
     except ClusterError as error:
         raise UsageError(f"a centre of {count} has no w of its own; ask for fewer centres") from error
     left = np.square(styles - points[nearest]).sum() / np.square(styles - styles.mean(0)).sum()

@@ -1,61 +1,35 @@
-import hashlib
 from dataclasses import replace
 
 import pytest
 import torch
 
-from anonbench import template
 from anonbench.anonymizers.base import Reconstructing
 from anonbench.anonymizers.generator import GeneratorAnonymizer, load_generator
 from anonbench.anonymizers.naive import heavy_blur
-from anonbench.cards import ModelCard, packaged_card
-from anonbench.crops import Outcome, PersonCrops
-from anonbench.errors import CardError, UsageError, WeightsError
-from anonbench.generators.build import build_anonymizer, module_tensors, published_modules
-from anonbench.generators.config import ArchitectureConfig
-from anonbench.resources import resource_dir
-from anonbench.training.checkpoints import save_tensors
-from tests.anonymizers.crop_batches import random_crops
+from anonbench.anonymizers.registry import is_trained, load_anonymizer
+from anonbench.cards import ModelCard, packaged_cards
+from anonbench.crops import Outcome
+from anonbench.errors import CardError, DataError, UsageError, WeightsError
+from anonbench.generators.build import published_modules
+from anonbench.generators.config import CHANNELS
+from tests.anonymizers.random_generators import (
+    ARCHITECTURE,
+    GENERATOR,
+    LARGER,
+    NATIVE,
+    people,
+    publish_random,
+)
 
-ARCHITECTURE = {
-    "resolution": [32, 16],
-    "generator": {"base_channels": 2, "latent_dim": 6, "style_dim": 8, "co_modulation": True},
-    "appearance_mapper": {"base_channels": 2},
-}
-NATIVE, LARGER = (32, 16), (64, 40)
+TRAINED = [
+    n for n, c in packaged_cards("models", ModelCard).items() if c.kind == "generator" and is_trained(c)
+]
 
 
 @pytest.fixture
 def card(tmp_path) -> ModelCard:
     """A card whose checkpoint of random weights lies in tmp_path."""
     return publish_random(tmp_path, ARCHITECTURE)
-
-
-def publish_random(folder, architecture) -> ModelCard:
-    torch.manual_seed(0)
-    modules = published_modules(*build_anonymizer(ArchitectureConfig.model_validate(architecture)))
-    save_tensors(folder / "random.safetensors", module_tensors(modules))
-    sha256 = hashlib.sha256((folder / "random.safetensors").read_bytes()).hexdigest()
-    return ModelCard(
-        name="random",
-        kind="generator",
-        description="Random weights.",
-        latent_dim=6,
-        can_reconstruct=architecture.get("appearance_mapper") is not None,
-        architecture=architecture,
-        checkpoint={"file": "random.safetensors", "sha256": sha256},
-    )
-
-
-def people(count: int, size: tuple[int, int]) -> PersonCrops:
-    """Random crops, all with a surface."""
-    crops = random_crops(count, size)
-    surface = torch.arange(count * size[0] * size[1]).reshape(count, *size) % template.VERTICES
-    return replace(
-        crops,
-        surface=torch.where(crops.person_mask[:, 0], surface, -1).to(torch.int32),
-        outcome=torch.full((count,), int(Outcome.SURFACE)),
-    )
 
 
 @pytest.fixture
@@ -170,17 +144,88 @@ def test_absent_changed_or_foreign_checkpoints_are_refused(card, tmp_path):
         load_generator(card, tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("name", "generator", "mapper"), [("baseline", 866_868, 0), ("final", 916_276, 280_144)]
-)
-def test_packaged_models_load_and_have_the_parameters_that_their_cards_state(name, generator, mapper):
-    card = packaged_card("models", name, ModelCard)
-    model = load_generator(card, resource_dir("models"))
-    counts = {"generator": generator} | ({"mapper": mapper} if mapper else {})
+def test_checkpoints_of_half_precision_compute_in_single_precision(tmp_path):
+    card = publish_random(tmp_path, ARCHITECTURE, torch.float16)
+    model = load_generator(card, tmp_path)
+    assert {p.dtype for p in model._generator.parameters()} == {torch.float32}
+    assert {p.dtype for p in model._mapper.parameters()} == {torch.float32}
+    crops, z = people(3, NATIVE), torch.randn(3, 6)
+    half = model.anonymize(crops, z)
+    single = load_generator(publish_random(tmp_path, ARCHITECTURE), tmp_path).anonymize(crops, z)
+    assert (half.int() - single.int()).abs().max() <= 2
+    assert model.encode(crops).dtype == torch.float32
+
+
+@pytest.fixture
+def on_other_template(tmp_path) -> ModelCard:
+    architecture = ARCHITECTURE | {"surface_template": "other"}
+    return publish_random(tmp_path, architecture, template__embedding=torch.randn(50, 16).half())
+
+
+def test_a_model_carries_its_body_template_and_refuses_surfaces_of_another(on_other_template, tmp_path):
+    model = load_generator(on_other_template, tmp_path)
+    crops = replace(people(3, NATIVE, vertices=50), template="other")
+    outside = ~crops.person_mask.expand(-1, 3, -1, -1)
+    assert torch.equal(model.anonymize(crops)[outside], crops.image[outside])
+    assert model.encode(crops).shape == (3, 6)
+    for use in (model.anonymize, model.encode):
+        with pytest.raises(DataError, match="template 'makehuman_13380', not to 'other'"):
+            use(people(3, NATIVE))
+
+
+def test_a_model_on_the_packaged_template_refuses_surfaces_of_another(model):
+    with pytest.raises(DataError, match="template 'other', not to 'makehuman_13380'"):
+        model.anonymize(replace(people(3, NATIVE), template="other"))
+
+
+def test_a_body_template_that_the_checkpoint_lacks_is_named(tmp_path):
+    card = publish_random(tmp_path, ARCHITECTURE | {"surface_template": "other"})
+    with pytest.raises(WeightsError, match="lacks 'template/embedding'.* template 'other'"):
+        load_generator(card, tmp_path)
+
+
+def test_tables_of_another_width_are_refused(tmp_path):
+    card = publish_random(tmp_path, ARCHITECTURE, truncation__centres=torch.zeros(4, 9))
+    with pytest.raises(WeightsError, match=r"'truncation/centres' must have 8 columns, has shape \(4, 9\)"):
+        load_generator(card, tmp_path)
+
+
+def with_conditions(folder, *names) -> GeneratorAnonymizer:
+    architecture = ARCHITECTURE | {"generator": GENERATOR | {"conditions": list(names)}}
+    return load_generator(publish_random(folder, architecture), folder)
+
+
+def test_a_model_of_keypoints_sees_joints_and_no_surface(tmp_path):
+    model = with_conditions(tmp_path, "background", "person_mask", "keypoints")
+    crops, z = people(3, NATIVE), torch.randn(3, 6)
+    other_surface = replace(crops, surface=crops.surface.clamp(max=0), template="other")
+    moved = replace(crops, keypoints=crops.keypoints.flip(1))
+    assert torch.equal(model.anonymize(crops, z), model.anonymize(other_surface, z))
+    assert torch.equal(model.encode(crops), model.encode(other_surface))
+    assert not torch.equal(model.anonymize(crops, z), model.anonymize(moved, z))
+    assert not torch.equal(model.encode(crops), model.encode(moved))
+
+
+@pytest.mark.parametrize("hidden", ["background", "surface_embedding", "keypoints"])
+def test_what_the_conditions_leave_out_does_not_reach_the_person(tmp_path, hidden):
+    model = with_conditions(tmp_path, *(name for name in CHANNELS if name != hidden))
+    everything = with_conditions(tmp_path, *CHANNELS)
+    crops, z = people(3, NATIVE), torch.randn(3, 6)
+    changed = {
+        "background": crops.with_image(torch.where(crops.person_mask, crops.image, 255 - crops.image)),
+        "surface_embedding": replace(crops, surface=torch.where(crops.surface < 0, -1, 7).int()),
+        "keypoints": replace(crops, keypoints=crops.keypoints.flip(1)),
+    }[hidden]
+    inside = crops.person_mask.expand(-1, 3, -1, -1)
+    assert torch.equal(model.anonymize(crops, z)[inside], model.anonymize(changed, z)[inside])
+    assert not torch.equal(everything.anonymize(crops, z)[inside], everything.anonymize(changed, z)[inside])
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_packaged_models_load_and_have_the_parameters_that_their_cards_state(name):
+    model = load_anonymizer(name)
     built = {
         key: sum(p.numel() for p in module.parameters())
         for key, module in published_modules(model._generator, model._mapper).items()
     }
-    assert built == counts
-    assert card.training is not None
-    assert counts.items() <= card.training["record"]["parameters"].items()
+    assert built.items() <= model.card.training["record"]["parameters"].items()

@@ -1,12 +1,13 @@
 """Claims about how a name becomes an anonymizer."""
 
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 from anonbench.anonymizers.registry import anonymizer_names, load_anonymizer
-from anonbench.cards import ModelCard, packaged_cards
+from anonbench.cards import ModelCard, packaged_cards, packaged_paths
 from anonbench.errors import CardError, UsageError
 from tests.anonymizers.crop_batches import random_crops
 
@@ -50,6 +51,25 @@ def test_every_naive_kind_is_packaged_under_its_own_name():
         assert card.name == card.kind == name
         assert card.digest == cards[name].digest
         assert card.latent_dim is None
+
+
+def test_cards_without_checkpoint_are_known_but_cannot_be_run(monkeypatch):
+    card = ModelCard(name="new", kind="generator", description="d", architecture={}, latent_dim=64)
+    cards = packaged_cards("models", ModelCard) | {"new": card}
+    monkeypatch.setattr("anonbench.anonymizers.registry.packaged_cards", lambda *_: cards)
+    paths = packaged_paths("models") | {"new": Path("new.yaml")}
+    monkeypatch.setattr("anonbench.anonymizers.registry.packaged_paths", lambda _: paths)
+    assert "new" not in anonymizer_names()
+    with pytest.raises(CardError, match="'new' has no checkpoint; train it with: anonbench train new"):
+        load_anonymizer("new")
+
+
+def test_options_replace_those_of_the_card(tmp_path):
+    path = tmp_path / "soft.yaml"
+    path.write_text("name: soft\nkind: gaussian_blur\ndescription: d\noptions: {sigma: 0.01}\n")
+    model = load_anonymizer(str(path), {"sigma": 0.02})
+    assert model.options.sigma == 0.02
+    assert model.card.options == {"sigma": 0.02}
 
 
 def test_an_unknown_name_lists_the_valid_ones():

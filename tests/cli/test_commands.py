@@ -25,7 +25,9 @@ def test_help_names_every_command_and_imports_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [[name] for name in COMMANDS] + [["data", "render"], ["data", "detect"], ["weights", "path"]]
+    "command",
+    [[name] for name in COMMANDS]
+    + [["data", "render"], ["data", "detect"], ["weights", "path"], ["models", "centres"]],
 )
 def test_every_command_explains_itself(cli: Cli, command: list[str]) -> None:
     result = cli(*command, "--help")
@@ -33,9 +35,13 @@ def test_every_command_explains_itself(cli: Cli, command: list[str]) -> None:
     assert "Usage: anonbench" in result.out
 
 
-def test_models_lists_what_the_registry_loads(cli: Cli) -> None:
-    result = cli("models")
+@pytest.mark.parametrize("command", [["models"], ["models", "list"]])
+def test_models_lists_what_the_registry_loads_and_the_ablations_after_it(
+    cli: Cli, command: list[str]
+) -> None:
+    result = cli(*command)
     assert result.code == 0
+    main, ablations = result.out.split("Ablations")
     for name in (
         "baseline",
         "final",
@@ -46,7 +52,28 @@ def test_models_lists_what_the_registry_loads(cli: Cli) -> None:
         "pixelate",
         "folder=PATH",
     ):
-        assert name in result.out
+        assert name in main
+    assert "ablation_" not in main
+    for part in ("baseline", "base", "more_maps", "co_modulation", "discriminator", "larger"):
+        assert f"ablation_{part} " in ablations
+
+
+def test_centres_are_stored_beside_a_card(cli: Cli, tmp_path: Path) -> None:
+    import yaml
+
+    from anonbench.anonymizers.registry import load_anonymizer
+    from tests.anonymizers.random_generators import ARCHITECTURE, publish_random
+
+    published = publish_random(tmp_path, ARCHITECTURE)
+    path = tmp_path / "random.yaml"
+    path.write_text(yaml.safe_dump(published.model_dump(mode="json", exclude_defaults=True)))
+    result = cli("models", "centres", path, "--count", 3, "--samples", 50)
+    assert result.code == 0, result.err
+    assert "3 centres of 50 w" in result.out
+    assert load_anonymizer(str(path), {"truncation": "multimodal"}).card.name == "random"
+    refused = cli("models", "centres", path, "--count", 60, "--samples", 50)
+    assert refused.code == 2
+    assert "60 centres of 50 samples" in refused.error
 
 
 def test_a_model_is_described_by_the_first_clause_of_its_card() -> None:
