@@ -96,6 +96,10 @@ class PersonCrops:
         tensors = {name: getattr(self, name)[index] for name in _TENSORS}
         return replace(self, **tensors, key=tuple(self.key[i] for i in index.tolist()))
 
+    def to(self, device: torch.device | str) -> "PersonCrops":
+        """The same on another device."""
+        return replace(self, **{name: getattr(self, name).to(device) for name in _TENSORS})
+
     def with_image(self, image: Tensor) -> "PersonCrops":
         """The same crops with other pixels, uint8 (B, 3, H, W)."""
         return replace(self, image=image)
@@ -113,21 +117,22 @@ class PersonCrops:
 _TENSORS = tuple(field.name for field in fields(PersonCrops) if field.name not in ("key", "template"))
 
 
-def resize(crops: PersonCrops, size: tuple[int, int]) -> PersonCrops:
+def resize(crops: PersonCrops, size: tuple[int, int], cover_all: bool = False) -> PersonCrops:
     """Crops resampled to `size` (H, W): images antialiased, masks by area (>= 0.5), surfaces by nearest pixel.
 
+    cover_all: mask every pixel that received any of the person's colour, so that none is left outside.
     A surface map holds vertex ids, which cannot be averaged; the nearest pixel is the only honest choice.
     """
     if size == crops.size:
         return crops
     (h, w), (old_h, old_w) = size, crops.size
-    mask = F.interpolate(crops.person_mask.float(), size, mode="bilinear", antialias=True) >= 0.5
+    share = F.interpolate(crops.person_mask.float(), size, mode="bilinear", antialias=True)
     surface = F.interpolate(crops.surface[:, None].double(), size, mode="nearest-exact")[:, 0]
     scale = torch.tensor([w / old_w, h / old_h, 1.0])
     return replace(
         crops,
         image=resize_images(crops.image, size),
-        person_mask=mask,
+        person_mask=share > 0 if cover_all else share >= 0.5,
         surface=surface.to(torch.int32),
         keypoints=crops.keypoints * scale,
     )

@@ -1,7 +1,5 @@
 """What all anonymizers that synthesize people share: which crops they see, and how their output is put back."""
 
-from dataclasses import replace
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -24,10 +22,7 @@ def at_resolution(crops: PersonCrops, size: tuple[int, int]) -> PersonCrops:
     `resize` gives a pixel to whoever fills half of it. The network must not see the other half: its
     condition would hold colours of the person that it is to hide.
     """
-    if crops.size == size:
-        return crops
-    share = F.interpolate(crops.person_mask.float(), size, mode="bilinear", antialias=True)
-    return replace(resize(crops, size), person_mask=share > 0)
+    return resize(crops, size, cover_all=True)
 
 
 def put_back(crops: PersonCrops, generated: Tensor) -> Tensor:

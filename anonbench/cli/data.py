@@ -195,18 +195,12 @@ def _check_shards(root: Path) -> None:
 @click.option(
     "--extractor", default="perceptual_mobilenet_v2", show_default=True, help="Perceptual distance."
 )
-@click.option(
-    "--shards",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Also write the crops that are kept as shards, to train on, below this folder.",
-)
-def filter_command(
-    by: str, model: str, data: str, out: Path, drop: float, extractor: str, shards: Path | None
-) -> None:
+def filter_command(by: str, model: str, data: str, out: Path, drop: float, extractor: str) -> None:
     """Find the crops that a model cannot reconstruct: rare people, wrong masks and wrong surfaces.
 
     \b
-    anonbench data filter --by reconstruction --model final --data fdh=PATH -o kept.csv --shards kept
+    anonbench data filter --by reconstruction --model final --data fdh=PATH -o kept.csv
+    anonbench train final --data fdh=PATH --keep kept.csv --out runs/filtered
     """
     from anonbench.protocols.filtering import filter_by_reconstruction
 
@@ -217,8 +211,3 @@ def filter_command(
     click.echo(f"  kept: {kept}, error up to {found.threshold:.4f}")
     click.echo(f"  dropped: {measured - kept}")
     click.echo(f"  dropped, without a surface: {len(found.table) - measured}")
-    if shards:
-        from anonbench.datasets.shards import write_shards
-
-        written = write_shards(found.crops(), shards / "train")
-        click.echo(f"wrote {kept} crops to {written} shards in {shards / 'train'}", err=True)

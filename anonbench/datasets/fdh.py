@@ -40,7 +40,8 @@ class Manifest(Strict):
 class FDHDataset:
     """The crops in ROOT/SPLIT/out-000000.tar and following, a `CropDataset` with random access.
 
-    root: folder of the data set. split: "train" or "val". size: (H, W) to resize to; None: as stored.
+    root: folder of the data set. split: "train" or "val". size: (H, W) to resize to; None: as stored. The
+    person mask then covers every pixel with any of the person's colour, as in FDH's own smaller versions.
     count: the first crops only; None: all.
 
     Vertex ids refer to `template`: SMPL's, from `embed_map.torch` in ROOT, or the one that the manifest beside
@@ -100,7 +101,7 @@ class FDHDataset:
             key=tuple(self._index.keys.iloc[rows]),
             template=self.template.name,
         )
-        return resize(crops, self.size)
+        return resize(crops, self.size, cover_all=True)
 
     def verify(self) -> None:
         """Read and decode every crop. Raises DataError for the first that is damaged."""

@@ -5,8 +5,6 @@ rare people and for crops whose mask or surface does not belong to the picture: 
 has an easier distribution to learn.
 """
 
-import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from anonbench.anonymizers.base import Anonymizer, Reconstructing
 from anonbench.anonymizers.registry import load_anonymizer
 from anonbench.cards import Preset
 from anonbench.crops import Outcome, PersonCrops
-from anonbench.datasets.base import CropDataset, PreparedDataset, template_of
+from anonbench.datasets.base import CropDataset, PreparedDataset
 from anonbench.datasets.files import DEFAULT_SIZE
 from anonbench.detection.surface_head import fill_surfaces
 from anonbench.errors import DataError, UsageError
@@ -47,10 +45,6 @@ class Filtered:
     def threshold(self) -> float:
         """The largest error that was kept."""
         return float(self.table["error"][self.table["kept"]].max())
-
-    def crops(self) -> CropDataset:
-        """The crops that are kept, with their surfaces."""
-        return _Kept(self)
 
     def write(self, path: Path) -> None:
         """Write the table as CSV, atomically."""
@@ -117,26 +111,6 @@ def keep_best(errors: Floats, drop: float) -> NDArray[np.bool_]:
     kept = np.zeros(len(errors), dtype=bool)
     kept[order[: measured - int(drop * measured)]] = True
     return kept
-
-
-class _Kept:
-    """The kept crops of a filtered data set, as a data set."""
-
-    def __init__(self, filtered: Filtered) -> None:
-        self._dataset = filtered.dataset
-        self._rows = np.flatnonzero(filtered.table["kept"])
-        self.name = f"{self._dataset.name}, filtered"
-        self.digest = hashlib.sha256(self._dataset.digest.encode() + self._rows.tobytes()).hexdigest()
-        self.size = self._dataset.size
-        self.notes = self._dataset.notes
-        self.samples = self._dataset.samples.iloc[self._rows].reset_index(drop=True)
-        self.template = template_of(self._dataset)
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def load(self, indices: Sequence[int]) -> PersonCrops:
-        return fill_surfaces(self._dataset.load(self._rows[list(indices)].tolist()))
 
 
 def _resolution(model: Anonymizer) -> tuple[int, int]:

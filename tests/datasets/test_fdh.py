@@ -106,13 +106,17 @@ def test_keypoints_inside_come_back_to_the_bit(
     assert np.array_equal(keypoints_to_pixels(keypoints_to_unit(pixels, size), size), pixels)
 
 
-def test_crops_are_resized_as_those_of_other_data_sets(root: Path) -> None:
-    small = FDHDataset(root, size=(12, 8))
-    found, expected = small.load([1]), resize(FDHDataset(root).load([1]), (12, 8))
-    assert small.size == (12, 8)
+def test_resized_crops_leave_nothing_of_the_person_outside_the_mask(root: Path) -> None:
+    small, whole = FDHDataset(root, size=(10, 7)), FDHDataset(root).load([1])
+    found, expected = small.load([1]), resize(whole, (10, 7))
+    assert small.size == (10, 7)
+    person = torch.where(whole.person_mask, 255, 0).expand(-1, 3, -1, -1).to(torch.uint8)
+    coloured = resize(whole.with_image(person), (10, 7)).image[:, :1] > 0
+    assert (found.person_mask | ~coloured).all()
+    assert found.person_mask.sum() > expected.person_mask.sum()
     assert torch.equal(found.image, expected.image)
     assert torch.equal(found.surface, expected.surface)
-    assert "were resized to 12x8" in small.notes[-1]
+    assert "were resized to 10x7" in small.notes[-1]
 
 
 def test_its_surfaces_refer_to_the_vertices_of_smpl(root: Path) -> None:

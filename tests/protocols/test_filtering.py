@@ -12,13 +12,12 @@ import torch
 from anonbench.anonymizers.base import Reconstructing
 from anonbench.anonymizers.registry import load_anonymizer
 from anonbench.crops import Outcome, PersonCrops
-from anonbench.datasets.fdh import FDHDataset
-from anonbench.datasets.shards import write_shards
 from anonbench.datasets.synthetic.dataset import SyntheticDataset
 from anonbench.errors import UsageError
 from anonbench.features.extractors import load_perceptual
 from anonbench.protocols.filtering import Filtered, errors_of, filter_by_reconstruction, keep_best
 from anonbench.template import VERTICES
+from anonbench.training.data import rows_to_train_on
 from tests.protocols.toys import ToyDataset, market_like
 
 PERCEPTUAL = "perceptual_mobilenet_v2"
@@ -97,15 +96,12 @@ def test_models_without_a_mapper_cannot_filter(tmp_path: Path) -> None:
             filter_by_reconstruction(model, "synthetic", PERCEPTUAL, 0.05)
 
 
-def test_the_table_and_the_kept_crops_agree(tmp_path: Path) -> None:
-    dataset = ToyDataset(market_like(persons=20, cameras=1), digest="0" * 64)
+def test_training_reads_the_table_that_is_written(tmp_path: Path) -> None:
+    dataset = ToyDataset(market_like(persons=20, cameras=1).assign(role="train"))
     errors = np.linspace(1, 0, 20)
     table = pd.DataFrame({"key": dataset.samples["key"], "error": errors, "kept": keep_best(errors, 0.1)})
     filtered = Filtered(dataset, table)
     filtered.write(tmp_path / "kept.csv")
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "kept.csv"), table, rtol=1e-5)
-    write_shards(filtered.crops(), tmp_path / "kept" / "train")
-    found = FDHDataset(tmp_path / "kept")
-    assert list(found.samples["key"]) == list(table["key"][table["kept"]])
-    assert torch.equal(found.load([0, 17]).image, dataset.load([2, 19]).image)
-    assert found.notes == ("shards of toy, filtered",)
+    rows, _ = rows_to_train_on(dataset, tmp_path / "kept.csv")
+    assert rows.tolist() == list(range(2, 20))
