@@ -12,7 +12,7 @@ from torch import Tensor
 from anonbench.cache import write_atomic
 from anonbench.cards import Checkpoint, ModelCard
 from anonbench.crops import PACKAGED_TEMPLATE
-from anonbench.generators.build import module_tensors
+from anonbench.generators.build import TEMPLATE_EMBEDDING, module_tensors
 from anonbench.generators.config import ArchitectureConfig
 from anonbench.template import SurfaceTemplate
 from anonbench.training.checkpoints import save_tensors
@@ -82,7 +82,7 @@ class ModelFiles:
 def template_tensors(template: SurfaceTemplate) -> dict[str, Tensor]:
     """What a checkpoint must carry so that a model knows its body template; the packaged one it knows anyway."""
     packaged = template.name == PACKAGED_TEMPLATE
-    return {} if packaged else {"template/embedding": template.embedding}
+    return {} if packaged else {TEMPLATE_EMBEDDING: template.embedding}
 
 
 def _write_yaml(path: Path, content: dict[str, Any]) -> None:

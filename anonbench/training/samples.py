@@ -29,7 +29,7 @@ def sample_rows(
     names: `conditions` of the generator's configuration. template: what the crops' surfaces refer to.
     """
     device = next(networks.generator.parameters()).device
-    conditions = conditions_of(crops, template).to(device)
+    conditions = conditions_of(crops.to(device), template)
     seen = generator_input(conditions, names)
     latents = [torch.zeros(networks.generator.latent_dim)]
     latents += list(torch.randn(DRAWN_ROWS, len(latents[0]), generator=torch.Generator().manual_seed(1)))

@@ -124,7 +124,7 @@ def test_one_discriminator_step_lowers_its_loss():
     for _ in range(2):
         real, _ = run.networks.discriminator(conditions.image, condition)
         fake, _ = run.networks.discriminator(images.detach(), condition)
-        losses.append(run._discriminator_gradients(conditions, condition, real, fake)["discriminator"].item())
+        losses.append(run._objective.discriminator_gradients(real, fake)["discriminator"].item())
         run._optimizers["discriminator_optimizer"].step()
     assert losses[1] < losses[0]
 
@@ -145,11 +145,11 @@ def test_r1_is_computed_at_its_interval_only():
 
 def test_style_mixing_joins_two_latents_at_one_layer():
     run = trainer(BASELINE, style_mixing=1.0)
-    latents = run._drawn_latents(torch.Generator().manual_seed(0))
+    latents = run._objective.drawn_latents(4, torch.Generator().manual_seed(0))
     changes = (latents[:, 1:] != latents[:, :-1]).any(dim=2).sum(dim=1)
     assert changes.tolist() == [1] * 4
     run = trainer(BASELINE, style_mixing=0.0)
-    latents = run._drawn_latents(torch.Generator().manual_seed(0))
+    latents = run._objective.drawn_latents(4, torch.Generator().manual_seed(0))
     assert torch.equal(latents[:, :1].expand_as(latents), latents)
 
 
@@ -167,17 +167,15 @@ def test_a_batch_cannot_be_split_unevenly():
 
 def test_micro_batches_draw_from_streams_of_their_own_and_average_to_a_step():
     run = trainer(FINAL, accumulate=2)
-    alone = trainer(FINAL, batch_size=2, losses=run.training.losses.model_dump())
-    drawn = [run._batches[first].crops.key for first in (0, 2)]
-    assert drawn == [alone._batches[first].crops.key for first in (0, 2)]
     log = run.step()
     assert run.images_seen == 4
-    losses = []
+    parts = []
     for first in (0, 2):
-        alone.images_seen, alone._upcoming = first, None
-        alone.networks = trainer(FINAL).networks
-        losses.append(alone._gradients(next(alone._batch_iterator()))["generator"])
-    assert log["generator"].item() == pytest.approx(sum(losses).item() / 2)
+        alone = trainer(FINAL, batch_size=2)
+        parts.append(alone._objective.add_gradients(alone._batches[first], images_seen=0))
+    assert log.keys() == parts[0].keys()
+    for name, value in log.items():
+        assert value.item() == pytest.approx((parts[0][name].item() + parts[1][name].item()) / 2, rel=1e-5)
 
 
 def test_averaged_gradients_are_the_mean_over_micro_batches():
@@ -221,11 +219,11 @@ def test_path_lengths_are_penalised_at_their_interval_and_their_mean_outlives_a_
     assert ["path_length" in log for log in logs] == [True, False, True]
     first, second = (log["path_length"] for log in (logs[0], logs[2]))
     mean = 0.01 * first
-    torch.testing.assert_close(run._path_mean, mean + 0.01 * (second - mean))
+    torch.testing.assert_close(run._objective.path_mean, mean + 0.01 * (second - mean))
     run.save(tmp_path / "checkpoint.safetensors")
     resumed = trainer(FINAL, losses=losses)
     resumed.resume(tmp_path / "checkpoint.safetensors")
-    assert resumed._path_mean == run._path_mean
+    assert resumed._objective.path_mean == run._objective.path_mean
 
 
 def test_path_length_regularization_changes_the_generator_only():
@@ -273,18 +271,18 @@ def a_batch(run: Trainer):
 
     conditions = conditions_of(run._batches[0].crops)
     condition = discriminator_condition(conditions, "person_mask", stream(0, 0))
-    latents = run._drawn_latents(stream(0, 0))
+    latents = run._objective.drawn_latents(4, stream(0, 0))
     images = conditions.composite(run.networks.generator(generator_input(conditions), latents))
     return conditions, condition, images
 
 
 def generator_only_step(run: Trainer):
-    from anonbench.training.trainer import Latents
+    from anonbench.training.objective import Latents
 
     _, condition, images = a_batch(run)
     judged = images.detach().requires_grad_()
     logits, maps = run.networks.discriminator(judged, condition)
-    log = run._generator_gradients(images, judged, Latents(torch.empty(0)), logits, maps, maps)
+    log = run._objective.generator_gradients(images, judged, Latents(torch.empty(0)), logits, maps, maps, 0.0)
     run._optimizers["generator_optimizer"].step()
     return logits, log["generator"].item()
 
