@@ -18,6 +18,7 @@ from anonbench.cards import DetectorCard, Strict, packaged_card, validate_sectio
 from anonbench.crops import NO_VERTEX, Outcome, PersonCrops
 from anonbench.detection.coordinates import CHANNELS, nearest_vertices
 from anonbench.errors import WeightsError
+from anonbench.generators.conditions import keypoint_heat
 from anonbench.resources import resource_dir
 from anonbench.weights import load_strictly, read_tensors, require_sha256
 
@@ -137,15 +138,6 @@ def predict(head: SurfaceHead, crops: PersonCrops, device: torch.device) -> tupl
         F.interpolate(coordinates, crops.size, mode="bilinear", align_corners=False),
         F.interpolate(error, crops.size, mode="bilinear", align_corners=False),
     )
-
-
-def keypoint_heat(keypoints: Tensor, size: tuple[int, int], sigma: float) -> Tensor:
-    """One Gaussian per keypoint, as high as it is visible: (B, 17, 3) in pixels -> (B, 17, H, W)."""
-    x = torch.arange(size[1], device=keypoints.device) + 0.5
-    y = torch.arange(size[0], device=keypoints.device) + 0.5
-    across = torch.exp(-((x - keypoints[..., 0:1]) ** 2) / (2 * sigma**2))
-    down = torch.exp(-((y - keypoints[..., 1:2]) ** 2) / (2 * sigma**2))
-    return keypoints[..., 2, None, None] * down[..., :, None] * across[..., None, :]
 
 
 @cache

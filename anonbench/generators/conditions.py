@@ -53,12 +53,9 @@ class Conditions:
 
         A joint is known if its visibility is positive: hidden behind something, but not outside the image.
         """
-        height, width = self.image.shape[2:]
-        x, y, visibility = self.keypoints.unbind(dim=2)
-        along_x, along_y = (
-            _blob(at, side, KEYPOINT_SIGMA * height) for at, side in ((x, width), (y, height))
-        )
-        return (visibility > 0)[..., None, None] * along_y[..., :, None] * along_x[..., None, :]
+        size = (self.image.shape[2], self.image.shape[3])
+        known = torch.cat([self.keypoints[..., :2], (self.keypoints[..., 2:] > 0).float()], dim=2)
+        return keypoint_heat(known, size, KEYPOINT_SIGMA * size[0])
 
     def to(self, device: torch.device | str) -> "Conditions":
         """The same on another device."""
@@ -120,6 +117,15 @@ def discriminator_condition(
     return torch.cat([filled, conditions.surface_mask], dim=1)
 
 
+def keypoint_heat(keypoints: Tensor, size: tuple[int, int], sigma: float) -> Tensor:
+    """One Gaussian per keypoint, as high as it is visible: (B, 17, 3) in pixels -> (B, 17, H, W)."""
+    x = torch.arange(size[1], device=keypoints.device) + 0.5
+    y = torch.arange(size[0], device=keypoints.device) + 0.5
+    across = torch.exp(-((x - keypoints[..., 0:1]) ** 2) / (2 * sigma**2))
+    down = torch.exp(-((y - keypoints[..., 1:2]) ** 2) / (2 * sigma**2))
+    return keypoints[..., 2, None, None] * down[..., :, None] * across[..., None, :]
+
+
 def flip(crops: PersonCrops, which: Tensor, template: SurfaceTemplate | None = None) -> PersonCrops:
     """The crops with those of `which`, bool (B,), mirrored left to right.
 
@@ -156,12 +162,6 @@ def _template_for(crops: PersonCrops, template: SurfaceTemplate | None) -> Surfa
 def _choose(which: Tensor, yes: Tensor, no: Tensor) -> Tensor:
     """Samples of `yes` where `which` (B,) is true, else of `no`."""
     return torch.where(which.view(-1, *[1] * (yes.dim() - 1)), yes, no)
-
-
-def _blob(centre: Tensor, side: int, sigma: float) -> Tensor:
-    """Gaussians (B, 17, side) around `centre` (B, 17), all in pixels; the first pixel's centre is at 0.5."""
-    pixels = torch.arange(side, device=centre.device) + 0.5
-    return torch.exp(-0.5 * ((pixels - centre[..., None]) / sigma).square())
 
 
 _CONDITIONS: dict[ConditionName, Callable[[Conditions], Tensor]] = {

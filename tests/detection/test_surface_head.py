@@ -15,10 +15,10 @@ from anonbench.detection.surface_head import (
     SurfaceHeadOptions,
     build_surface_detector,
     fill_surfaces,
-    keypoint_heat,
     load_surface_detector,
 )
 from anonbench.errors import CardError, WeightsError
+from anonbench.generators.conditions import keypoint_heat
 from anonbench.resources import resource_dir
 from tests.detection.template_person import template_person
 
