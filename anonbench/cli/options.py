@@ -12,7 +12,7 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 data: Decorator = click.option(
     "--data", default="synthetic", show_default=True, metavar="NAME|NAME=PATH",
-    help="synthetic, market1501=PATH or folder=PATH.",
+    help="synthetic, fdh=PATH, market1501=PATH or folder=PATH.",
 )  # fmt: skip
 preset: Decorator = click.option(
     "--preset", type=click.Choice(["smoke", "demo", "full", "paper"]), default="demo", show_default=True,
