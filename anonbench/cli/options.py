@@ -14,8 +14,9 @@ data: Decorator = click.option(
     "--data", default="synthetic", show_default=True, metavar="NAME|NAME=PATH",
     help="synthetic, fdh=PATH, market1501=PATH or folder=PATH.",
 )  # fmt: skip
+PRESETS = click.Choice(["smoke", "demo", "full", "paper"])
 preset: Decorator = click.option(
-    "--preset", type=click.Choice(["smoke", "demo", "full", "paper"]), default="demo", show_default=True,
+    "--preset", type=PRESETS, default="demo", show_default=True,
     help="Size of the run: seconds, minutes, all synthetic people, official extractors at 288x160.",
 )  # fmt: skip
 seeds: Decorator = click.option(

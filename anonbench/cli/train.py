@@ -37,7 +37,7 @@ from anonbench.cli import options
 @click.option(
     "--protocol-every", type=click.IntRange(min=1), default=96_000, show_default=True, help="Images."
 )
-@click.option("--protocol-preset", type=click.Choice(["smoke", "demo", "paper"]), default="smoke",
+@click.option("--protocol-preset", type=options.PRESETS, default="smoke",
               show_default=True)  # fmt: skip
 def command(
     model: str,
@@ -75,7 +75,7 @@ def command(
         accelerator=accelerator, devices=_count(devices), nodes=nodes, accumulate=accumulate, workers=workers,
         threads=threads, intervals=Intervals(log_every, checkpoint_every, samples_every, protocol_every),
     )  # fmt: skip
-    train(request, _measuring(protocols, protocol_preset) if protocols else None)
+    train(request, _measuring(protocols, protocol_preset, data or "synthetic") if protocols else None)
 
 
 def _count(devices: str) -> int | str:
@@ -87,17 +87,18 @@ def _count(devices: str) -> int | str:
     return int(devices)
 
 
-def _measuring(names: tuple[str, ...], preset: str) -> Callable[[Path], Mapping[str, float]]:
-    """From a card to the values of protocols on it; unknown names are found now."""
+def _measuring(names: tuple[str, ...], preset: str, data: str) -> Callable[[Path], Mapping[str, float]]:
+    """From a card to the values of protocols on it. What the protocols cannot do with the data shows now."""
+    from anonbench.protocols.data import open_data
     from anonbench.protocols.registry import protocol_card
     from anonbench.protocols.runner import Request, resolve, run
 
-    for name in names:
-        protocol_card(name)
+    for card in map(protocol_card, names):
+        open_data(data, card.split, next(iter(card.presets.values())))
     line = options.command_line()
 
-    def measure(card: Path) -> dict[str, float]:
-        plans = [resolve(Request(name, str(card), preset=preset, command=line)) for name in names]
+    def measure(model: Path) -> dict[str, float]:
+        plans = [resolve(Request(name, str(model), data, preset, command=line)) for name in names]
         return {key: metric.value for plan in plans for key, metric in run(plan)[0].metrics.items()}
 
     return measure

@@ -15,6 +15,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from anonbench.crops import PersonCrops
+from anonbench.errors import AnonbenchError
 from anonbench.generators.conditions import flip
 from anonbench.template import SurfaceTemplate
 from anonbench.training.config import TrainingConfig
@@ -79,7 +80,27 @@ class Batches(Dataset[Batch]):
         """The micro-batches at `positions`, in that order, fetched ahead by `workers` processes; 0: by none."""
         if not workers:
             return (self[first] for first in positions)
-        return iter(DataLoader(self, batch_size=None, sampler=positions, num_workers=workers))
+        return _unwrapped(DataLoader(_Wrapped(self), batch_size=None, sampler=positions, num_workers=workers))
+
+
+@dataclass(frozen=True)
+class _Wrapped(Dataset[Batch | AnonbenchError]):
+    """Batches as worker processes send them: an error the user can mend stays the one line that it is."""
+
+    batches: Batches
+
+    def __getitem__(self, first: int) -> Batch | AnonbenchError:
+        try:
+            return self.batches[first]
+        except AnonbenchError as error:
+            return error
+
+
+def _unwrapped(sent: Iterable[Batch | AnonbenchError]) -> Iterator[Batch]:
+    for batch in sent:
+        if isinstance(batch, AnonbenchError):
+            raise batch
+        yield batch
 
 
 def stream(seed: int, first_image: int) -> torch.Generator:

@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import torch
@@ -22,6 +23,9 @@ from anonbench.training.progress_bar import TrainingBar
 from anonbench.training.run import SAMPLE_COLUMNS, Evaluate, Intervals, Run
 from anonbench.training.settings import Settings, read_settings
 from anonbench.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 READERS: dict[str, Callable[[Path], CropDataset]] = {
     "fdh": FDHDataset,
@@ -68,22 +72,38 @@ def train(request: TrainingRequest, evaluate: Evaluate | None = None) -> None:
     if fabric.device.type == "cuda":
         torch.backends.cudnn.benchmark = True  # all batches have one shape
     try:
-        template = template_of(dataset)
-        trainer = Trainer(
-            settings.architecture, settings.training, crops.crops, fabric,
-            template=template, accumulate=request.accumulate, workers=crops.workers,
-        )  # fmt: skip
-        files = ModelFiles(
-            request.out, settings.card, settings.architecture, settings.training,
-            hardware(fabric), template_tensors(template),
-        )  # fmt: skip
-        preview = crops.crops.load(range(min(SAMPLE_COLUMNS, len(crops.crops))))
-        with TrainingBar(settings.training.images, shown=fabric.is_global_zero) as bar:
-            Run(trainer, files, request.intervals, preview, bar, evaluate).train()
-    except AnonbenchError as error:
+        _run(request, settings, dataset, crops, fabric, evaluate)
+    except (AnonbenchError, KeyboardInterrupt) as error:
         if fabric.is_global_zero:
             raise
-        raise SystemExit(error.exit_code) from error  # all processes meet the same error; one tells
+        # All processes meet the same end; the first one tells of it.
+        raise SystemExit(getattr(error, "exit_code", 0)) from error
+
+
+def _run(
+    request: TrainingRequest,
+    settings: Settings,
+    dataset: CropDataset,
+    data: TrainingSet,
+    fabric: "Fabric",
+    evaluate: Evaluate | None,
+) -> None:
+    """The run itself, in every process."""
+    template = template_of(dataset)
+    trainer = Trainer(
+        settings.architecture, settings.training, data.crops, fabric,
+        template=template, accumulate=request.accumulate, workers=data.workers,
+    )  # fmt: skip
+    files = ModelFiles(
+        request.out, settings.card, settings.architecture, settings.training,
+        hardware(fabric), template_tensors(template),
+    )  # fmt: skip
+    if fabric.is_global_zero:
+        left_out = f", {data.without_surface} without a surface left out" if data.without_surface else ""
+        click.echo(f"{dataset.name}: {len(data.crops)} crops to train on{left_out}", err=True)
+    preview = data.crops.load(range(min(SAMPLE_COLUMNS, len(data.crops))))
+    with TrainingBar(settings.training.images, shown=fabric.is_global_zero) as bar:
+        Run(trainer, files, request.intervals, preview, bar, evaluate).train()
 
 
 def _prepare(request: TrainingRequest) -> tuple[Settings, CropDataset, TrainingSet]:
@@ -97,8 +117,6 @@ def _prepare(request: TrainingRequest) -> tuple[Settings, CropDataset, TrainingS
         dataset.prepare()
     settings = _completed(settings, kept, template_of(dataset).name)
     crops = training_set(dataset, rows, settings.architecture.resolution, request.workers, _track)
-    left_out = f", {crops.without_surface} without a surface left out" if crops.without_surface else ""
-    click.echo(f"{dataset.name}: {len(crops.crops)} crops to train on{left_out}", err=True)
     return settings, dataset, crops
 
 

@@ -1,6 +1,7 @@
 """`anonbench train` as its users meet it: killed, resumed, spread over processes, and given nonsense."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,10 +11,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
+from anonbench.anonymizers.registry import load_anonymizer
 from anonbench.cards import ModelCard, read_card
 from anonbench.crops import PersonCrops
+from anonbench.datasets.fdh import FDHDataset
 from anonbench.datasets.shards import write_shards
+from anonbench.errors import DataError
 from tests.cli.conftest import Cli
 from tests.training.tiny_run import SIZE, crops
 
@@ -139,6 +144,44 @@ def test_market_1501_is_trained_on_with_surfaces_from_the_surface_head(
     result = cli(*arguments)
     assert result.code == 0, result.err
     assert "1 without a surface left out" in result.err
+
+
+def test_a_model_on_another_body_template_carries_it(cli: Cli, shards: Path, tmp_path: Path) -> None:
+    root = tmp_path / "fdh"
+    shutil.copytree(shards, root)
+    (root / "train" / "dataset.json").unlink()  # now they are FDH's own, whose vertices are SMPL's
+    embedding = torch.randn(27_554, 16, generator=torch.Generator().manual_seed(0))
+    torch.save(embedding, root / "embed_map.torch")
+    result = cli(*train(tmp_path / "run", root, 4))
+    assert result.code == 3
+    assert "flip_probability 0" in result.error
+    assert cli(*train(tmp_path / "run", root, 4, "--set", "training.flip_probability=0")).code == 0
+    model = load_anonymizer(str(tmp_path / "run" / "final.yaml"))
+    people = FDHDataset(root).load(range(3))
+    assert people.template == "smpl_27554"
+    assert model.anonymize(people).shape == people.image.shape
+    with pytest.raises(DataError, match="makehuman_13380"):
+        model.anonymize(crops(2))
+
+
+def test_a_damaged_crop_is_named_in_one_line_by_worker_processes_too(
+    cli: Cli, shards: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "fdh"
+    shutil.copytree(shards, root)
+    for shard in sorted((root / "train").glob("*.tar")):
+        shard.write_bytes(shard.read_bytes().replace(b"\x89PNG", b"\x00PNG"))
+    result = cli(*train(tmp_path / "run", root, 8, "--workers", 1))
+    assert result.code == 3
+    assert "crop" in result.error
+
+
+def test_protocols_that_the_data_cannot_serve_are_refused_at_once(
+    cli: Cli, shards: Path, tmp_path: Path
+) -> None:
+    result = cli(*train(tmp_path / "run", shards, 4, "--protocol", "reid"))
+    assert result.code == 2
+    assert "needs identities" in result.error
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(cli: Cli, shards: Path, tmp_path: Path) -> None:
