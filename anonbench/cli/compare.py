@@ -10,6 +10,7 @@ from anonbench.cli import options
 from anonbench.errors import UsageError
 
 FACTORIAL = ("pose_swap", "background_swap")
+IDENTITIES = ("reid", *FACTORIAL)
 
 
 @click.command("compare")
@@ -48,7 +49,8 @@ def command(
     from anonbench.records import read_record
     from anonbench.reporting.report import write_report
 
-    chosen = protocols or [n for n in protocol_names() if data == "synthetic" or n not in FACTORIAL]
+    unfit = () if data == "synthetic" else IDENTITIES if data.startswith("fdh=") else FACTORIAL
+    chosen = protocols or [name for name in protocol_names() if name not in unfit]
     line = options.command_line()
     requests = [Request(p, m, data, preset, seeds, extractors, line) for p in chosen for m in models]
     with contextlib.redirect_stdout(sys.stderr):

@@ -1,6 +1,7 @@
 """Crops written as shards in FDH's layout, which `FDHDataset` and DeepPrivacy2 read."""
 
 import tarfile
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 
@@ -12,11 +13,10 @@ from anonbench.datasets.fdh_format import Sample, encode
 from anonbench.errors import DataError, UsageError
 from anonbench.progress import track
 
-PER_SHARD = 1000
 BATCH = 64
 
 
-def write_shards(dataset: CropDataset, folder: Path, per_shard: int = PER_SHARD) -> int:
+def write_shards(dataset: CropDataset, folder: Path, per_shard: int) -> int:
     """Write all crops to FOLDER/out-000000.tar and following; returns the number of shards.
 
     Every crop needs a surface; identities are not part of the layout, so nobody may occur twice. Equal data sets
@@ -74,14 +74,23 @@ def _claim(folder: Path, manifest: Manifest) -> None:
 
 def _write_shard(shard: Path, dataset: CropDataset, rows: range) -> None:
     part = shard.with_name(f"{shard.name}.part")
-    with tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as archive:
-        for start in range(rows.start, rows.stop, BATCH):
-            for key, sample in _samples(dataset.load(range(start, min(start + BATCH, rows.stop)))):
-                for extension, content in encode(sample).items():
-                    member = tarfile.TarInfo(f"{key}.{extension}")  # without time, owner or group
-                    member.size = len(content)
-                    archive.addfile(member, BytesIO(content))
-    part.replace(shard)
+    try:
+        with tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as archive:
+            for start in range(rows.start, rows.stop, BATCH):
+                for key, sample in _samples(dataset.load(range(start, min(start + BATCH, rows.stop)))):
+                    _add(archive, key, encode(sample))
+        part.replace(shard)
+    except OSError as error:
+        raise DataError(
+            f"{shard}: cannot be written ({error.strerror}); the same command goes on here once it can"
+        ) from error
+
+
+def _add(archive: tarfile.TarFile, key: str, members: Mapping[str, bytes]) -> None:
+    for extension, content in members.items():
+        member = tarfile.TarInfo(f"{key}.{extension}")  # without time, owner or group
+        member.size = len(content)
+        archive.addfile(member, BytesIO(content))
 
 
 def _samples(crops: PersonCrops) -> list[tuple[str, Sample]]:

@@ -42,6 +42,15 @@ def test_protocols_run_on_shards(cli: Cli, shards: Path, own_cache: Path) -> Non
     assert '"fdh/val"' in result.out
 
 
+def test_compare_leaves_out_what_needs_identities(
+    cli: Cli, shards: Path, own_cache: Path, tmp_path: Path
+) -> None:
+    report = tmp_path / "report"
+    result = cli("compare", "blackout", "--data", f"fdh={shards}", "--preset", "smoke", "--out", report)
+    assert result.code == 0, result.err
+    assert {path.name.split(".")[1] for path in (report / "records").glob("*.json")} == {"fid", "lpips"}
+
+
 def test_the_correlation_that_was_asked_for_is_rendered(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

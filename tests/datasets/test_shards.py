@@ -1,5 +1,7 @@
 """Shards written by anonbench: what FDHDataset and WebDataset read back, and what a killed run leaves."""
 
+import errno
+import tarfile
 from collections.abc import Sequence
 from dataclasses import replace
 from io import BytesIO
@@ -131,19 +133,29 @@ def test_shards_of_other_data_are_never_mixed_in(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "out-000000.tar").write_bytes(b"FDH's own")
     with pytest.raises(DataError, match=r"is not empty and holds no dataset\.json"):
-        write_shards(Toy(), tmp_path / "b")
+        write_shards(Toy(), tmp_path / "b", per_shard=4)
     assert (tmp_path / "b" / "out-000000.tar").read_bytes() == b"FDH's own"
 
 
 def test_data_that_do_not_fit_the_layout_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="toy shows people several times"):
-        write_shards(Toy(people=5), tmp_path / "a")
+        write_shards(Toy(people=5), tmp_path / "a", per_shard=4)
     dotted = Toy()
     dotted.samples["key"] = "a.jpg"
     with pytest.raises(UsageError, match=r"key 'a\.jpg' holds a dot"):
-        write_shards(dotted, tmp_path / "b")
+        write_shards(dotted, tmp_path / "b", per_shard=4)
     assert not list(tmp_path.iterdir())
     blurred = Toy()
     blurred.crops = replace(blurred.crops, outcome=torch.full((10,), int(Outcome.MASK_ONLY)))
     with pytest.raises(UsageError, match="crop 'toy/000' has no surface"):
-        write_shards(blurred, tmp_path / "c")
+        write_shards(blurred, tmp_path / "c", per_shard=4)
+
+
+def test_a_full_disk_is_named_with_the_way_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tarfile.TarFile, "addfile", full)
+    with pytest.raises(DataError, match=r"out-000000\.tar: cannot be written \(No space left.*goes on"):
+        write_shards(Toy(), tmp_path / "train", per_shard=4)
+    assert not (tmp_path / "train" / "out-000000.tar").exists()
