@@ -55,9 +55,9 @@ def _require_fitting(dataset: CropDataset) -> None:
 
 
 def _claim(folder: Path, manifest: Manifest) -> None:
-    """Say in `folder` what it will hold, unless it says so already. The manifest comes before the shards:
+    """Say in `folder` what it will hold, unless it says so already.
 
-    without it, a reader would take the first few of them for a data set of its own.
+    The manifest comes before the shards: without its count a reader would take the first few for all of them.
     """
     path = folder / MANIFEST
     if path.exists():
