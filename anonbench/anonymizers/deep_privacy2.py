@@ -181,8 +181,8 @@ def _dp2(model: str) -> Iterator[None]:
             yield
     except ImportError as error:
         raise WeightsError(
-            f"model '{model}' needs DeepPrivacy2, and '{error.name or error}' is not installed: clone {REPOSITORY} and "
-            "run 'pip install -e .' there (docs/deep_privacy2.md)"
+            f"model '{model}' needs DeepPrivacy2, and '{error.name or error}' is not installed: clone "
+            f"{REPOSITORY}, run 'pip install --no-deps -e .' there, and install what docs/deep_privacy2.md lists"
         ) from error
 
 
@@ -193,7 +193,7 @@ def _read_config(model: str, name: str) -> Any:
     if not path.is_file():
         raise CardError(
             f"model '{model}': no {name} beside the package dp2 in {root}; install dp2 from a clone of "
-            f"{REPOSITORY} with 'pip install -e .'"
+            f"{REPOSITORY} with 'pip install --no-deps -e .'"
         )
     return import_module("tops.config").LazyConfig.load(str(path))
 
