@@ -8,25 +8,47 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor, distributed, nn
 
+from anonbench.errors import UsageError
+
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-Precision = Literal["bf16", "fp32"]
 _FABRIC_PRECISION: dict[str, Literal["bf16-mixed", "32-true"]] = {"bf16": "bf16-mixed", "fp32": "32-true"}
 
 
 def fabric_of(precision: str, accelerator: str = "cpu", devices: int | str = 1, nodes: int = 1) -> "Fabric":
     """The devices of a run, not yet launched.
 
-    accelerator: "auto", "cpu" or "cuda"; devices: per node, or "auto" for all. A Fabric that starts processes
-    itself runs the whole command again in each, with LOCAL_RANK set.
+    precision: "bf16" or "fp32"; accelerator: "auto", "cpu" or "cuda"; devices: per node, or "auto" for all.
+    Raises UsageError where the machine has not what was asked for.
     """
     from lightning_fabric import Fabric
+    from lightning_fabric.utilities.exceptions import MisconfigurationException
 
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    return Fabric(
-        accelerator=accelerator, devices=devices, num_nodes=nodes, precision=_FABRIC_PRECISION[precision]
-    )
+    try:
+        return Fabric(
+            accelerator=accelerator, devices=devices, num_nodes=nodes, precision=_FABRIC_PRECISION[precision]
+        )
+    except (MisconfigurationException, RuntimeError, ValueError) as error:
+        raise UsageError(f"--accelerator {accelerator} --devices {devices}: {_first_line(error)}") from error
+
+
+def launch(fabric: "Fabric") -> None:
+    """Starts the run's processes, or joins those that torchrun or SLURM has started.
+
+    A Fabric that starts processes itself runs the whole command again in each, with LOCAL_RANK set.
+    Raises UsageError where as many processes were started as the options do not ask for.
+    """
+    try:
+        fabric.launch()
+    except ValueError as error:
+        raise UsageError(f"--devices and --nodes: {_first_line(error)}") from error
+    started = int(os.environ.get("WORLD_SIZE", 1))
+    if started != fabric.world_size:
+        raise UsageError(
+            f"{started} processes were started for {fabric.world_size} devices; name them: --devices, --nodes"
+        )
 
 
 def average_gradients(parameters: Sequence[nn.Parameter], fabric: "Fabric", micro_batches: int) -> None:
@@ -62,3 +84,7 @@ def hardware(fabric: "Fabric") -> str:
         return f"{fabric.world_size} x {torch.cuda.get_device_name(fabric.device)}"
     processes = f"{fabric.world_size} processes of " if fabric.world_size > 1 else ""
     return f"CPU, {processes}{torch.get_num_threads()} threads of {os.cpu_count()} cores"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

@@ -17,7 +17,7 @@ from anonbench.datasets.synthetic.dataset import VERSION, SyntheticDataset
 from anonbench.errors import AnonbenchError, DataError, UsageError
 from anonbench.progress import track
 from anonbench.training.data import TrainingSet, described, rows_to_train_on, training_set
-from anonbench.training.devices import fabric_of, hardware
+from anonbench.training.devices import fabric_of, hardware, launch
 from anonbench.training.model_files import ModelFiles, template_tensors
 from anonbench.training.progress_bar import TrainingBar
 from anonbench.training.run import SAMPLE_COLUMNS, Evaluate, Intervals, Run
@@ -66,7 +66,7 @@ def train(request: TrainingRequest, evaluate: Evaluate | None = None) -> None:
     _require_writable(request.out)
     settings, dataset, crops = _prepare(request)
     fabric = fabric_of(settings.training.precision, request.accelerator, request.devices, request.nodes)
-    fabric.launch()
+    launch(fabric)
     if request.threads:
         torch.set_num_threads(request.threads)
     if fabric.device.type == "cuda":

@@ -204,6 +204,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(cli: Cli, shards: Path, tmp_pat
         (["--keep", "nowhere.csv"], 3, "nowhere.csv"),
         (["--out", "/proc/anonbench"], 2, "choose another folder"),
         (["--devices", "none"], 2, "--devices"),
+        (["--accelerator", "cuda", "--devices", "64"], 2, "--accelerator cuda --devices 64"),
         (["--protocol", "nonsense"], 2, "nonsense"),
         (["--data", "synthetic", "--set", "training.data={name: synthetic, version: 999, count: 4, "
           "context_correlation: 0.7}"], 3, "the card asks for 999"),
@@ -216,6 +217,15 @@ def test_nonsense_is_one_line_before_anything_starts(
     result = cli(*train(tmp_path / "run", shards, 8), *more)
     assert result.code == code, result.err
     assert told in result.error
+
+
+def test_more_processes_than_devices_are_refused(
+    cli: Cli, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    result = cli(*train(tmp_path / "run", shards, 8, "--devices", 1))
+    assert result.code == 2
+    assert "2 processes were started for 1 devices" in result.error
 
 
 def test_models_without_weights_to_learn_are_refused(cli: Cli, tmp_path: Path) -> None:
