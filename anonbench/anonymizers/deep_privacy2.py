@@ -15,7 +15,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from anonbench.anonymizers.naive import heavy_blur
+from anonbench.anonymizers.naive import NoOptions, heavy_blur
 from anonbench.anonymizers.synthesis import at_resolution, chunks_with, put_back
 from anonbench.cards import ModelCard, Strict, validate_section
 from anonbench.crops import Outcome, PersonCrops
@@ -151,6 +151,7 @@ def load_deep_privacy2(card: ModelCard, folder: Path) -> DeepPrivacy2:
     Raises WeightsError where dp2 is not installed, or the checkpoint is absent, another or does not fit;
     CardError where the card contradicts the configuration.
     """
+    validate_section(NoOptions, card.options, card.name)
     architecture = validate_section(
         DeepPrivacy2Architecture, card.architecture, f"model '{card.name}': architecture"
     )

@@ -217,6 +217,7 @@ def test_cards_that_contradict_the_configuration_are_refused(tmp_path):
         ({"latent_dim": 7}, r"key 'latent_dim' is 7, configs/fdh/mask\.py has 6"),
         ({"can_reconstruct": True}, "key 'can_reconstruct' is True"),
         ({"checkpoint": None}, "has no checkpoint; convert"),
+        ({"options": {"truncation": "multimodal"}}, "key 'truncation': unknown key"),
         ({"architecture": architecture | {"resolution": (64, 32)}}, r"resolution' is \(64, 32\)"),
         ({"architecture": architecture | {"inputs": "keypoints"}}, "inputs' is keypoints"),
         ({"architecture": architecture | {"inputs": "surface"}}, "embed_map belongs to inputs: surface"),
