@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from findings_plots import plot_context, plot_tradeoff
+from findings_plots import plot_context, plot_tradeoff, plot_training
 from scipy.stats import kendalltau
 
 from anonbench.records import Metric, read_record
@@ -65,10 +65,15 @@ def where(model: str, study: str) -> str:
     return "packaged" if model in ABLATIONS else f"studies/{study}"
 
 
+def training_log(model: str, study: str = "packaged") -> list[dict[str, float]]:
+    """The lines of a training log."""
+    folder = ROOT / "results" / ("training" if study == "packaged" else study)
+    return [json.loads(line) for line in (folder / f"{model}.jsonl").read_text().splitlines()]
+
+
 def training_record(model: str, study: str = "packaged") -> dict[str, float]:
     """What the log of a training run says at its end: means of its last five lines."""
-    folder = ROOT / "results" / ("training" if study == "packaged" else study)
-    lines = [json.loads(line) for line in (folder / f"{model}.jsonl").read_text().splitlines()][-5:]
+    lines = training_log(model, study)[-5:]
     return {key: float(np.mean([line[key] for line in lines])) for key in lines[-1]}
 
 
@@ -307,6 +312,9 @@ def draw_plots() -> None:
         for architecture, models in CONTEXT.items()
     }
     plot_context(context, images / "findings_context.png")
+    plot_training(
+        {name: training_log(name) for name in ("baseline", "final")}, images / "findings_training.png"
+    )
 
 
 if __name__ == "__main__":

@@ -49,6 +49,33 @@ def plot_context(curves: dict[str, list[tuple[float, "Metric"]]], path: Path) ->
     _save(figure, path)
 
 
+LOSSES = {
+    "feature_matching": "feature matching",
+    "kl_nats": "KL divergence (nats)",
+    "mu_squared": "mean mu²",
+    "sigma_squared": "mean sigma²",
+    "real_logit": "logit of real images",
+    "fake_logit": "logit of generated images",
+}
+"""What a training log holds, and its name on a plot."""
+
+
+def plot_training(logs: dict[str, list[dict[str, float]]], path: Path) -> None:
+    """What happened in training, a panel per quantity, a line per model."""
+    with sns.axes_style("whitegrid"):
+        figure, panels = plt.subplots(2, 3, figsize=(9, 4.6), layout="constrained", sharex=True)
+    for axes, (key, title) in zip(panels.flat, LOSSES.items(), strict=True):
+        for (label, lines), colour in zip(logs.items(), PALETTE, strict=False):
+            points = [(line["images"] / 1000, line[key]) for line in lines if key in line]
+            if points:
+                axes.plot(*zip(*points, strict=True), color=colour, label=label, linewidth=1)
+        axes.set_title(title, fontsize=10)
+    for axes in panels[1]:
+        axes.set_xlabel("thousand images")
+    panels[1, 1].legend(frameon=False, fontsize=8)
+    _save(figure, path)
+
+
 def _error_bars(axes: "Axes", curve: Curve, colour: str) -> None:
     for _, distance, consistency in curve:
         if distance.interval and consistency.interval:
