@@ -10,6 +10,10 @@ from pytest_benchmark.fixture import BenchmarkFixture
 Work = Callable[[], object]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--record", action="store_true", help="Write what was measured to results/benchmarks.")
+
+
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
