@@ -41,6 +41,7 @@ class Dp2Training:
     def __init__(
         self, crops: PersonCrops, width: int, discriminator_width: int, device: str, folder: Path
     ) -> None:
+        path = checkout() / CONFIG
         warnings.simplefilter("ignore")  # it is written for an older torch
         import tops
         from dp2.gan_trainer import GANTrainer
@@ -48,7 +49,7 @@ class Dp2Training:
         from tops.checkpointer import checkpointer
         from tops.config import LazyConfig, instantiate
 
-        config = LazyConfig.load(str(checkout() / CONFIG))
+        config = LazyConfig.load(str(path))
         config.generator.cnum, config.discriminator.cnum = width, discriminator_width
         config.train.batch_size = len(crops)
         config.train.amp.enabled = False
