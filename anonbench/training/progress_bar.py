@@ -1,6 +1,7 @@
 """How far a run is, on stderr: a bar in a terminal, a line per report elsewhere."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 
 import click
@@ -39,6 +40,18 @@ class TrainingBar:
     ) -> None:
         self._bar.stop()
 
+    def begin(self, images_seen: int, seconds: float) -> None:
+        """Where a run starts or goes on: what came before tells nothing of the speed now."""
+        self._last = (images_seen, seconds)
+        self._bar.reset(self._task, completed=images_seen)
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Inside, somebody else may draw bars."""
+        self._bar.stop()
+        yield
+        self._bar.start()
+
     def at(self, images_seen: int) -> None:
         """Moves the bar."""
         self._bar.update(self._task, completed=images_seen)
@@ -47,7 +60,7 @@ class TrainingBar:
         """Shows the losses since the last report, and the speed."""
         images, began = self._last
         self._last = (images_seen, seconds)
-        speed = f"{(images_seen - images) / max(seconds - began, 1e-9):.0f} images/s" if began else ""
+        speed = f"{(images_seen - images) / max(seconds - began, 1e-9):.0f} images/s"
         losses = "  ".join(f"{name} {means[name]:.3f}" for name in SHOWN if name in means)
         self._bar.update(self._task, speed=speed, losses=losses)
         if self._shown and self._bar.disable:

@@ -10,6 +10,7 @@ The same command goes on with a run that was stopped, and gives the same losses 
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -42,8 +43,16 @@ class Intervals:
 class Progress(Protocol):
     """Shows how far a run is."""
 
+    def begin(self, images_seen: int, seconds: float) -> None:
+        """Before the first step; seconds: wall time of the steps before a resumption."""
+        ...
+
     def at(self, images_seen: int) -> None:
         """After every step."""
+        ...
+
+    def aside(self) -> AbstractContextManager[None]:
+        """Around what draws bars of its own."""
         ...
 
     def report(self, images_seen: int, seconds: float, means: Mapping[str, float]) -> None:
@@ -86,6 +95,7 @@ class Run:
         """
         self._resume()
         self._log = Logbook(self._folder, self._trainer.images_seen) if self._writes else None
+        self._progress.begin(self._trainer.images_seen, self._trainer.seconds)
         try:
             with StopRequest() as stop:
                 while not self._finished:
@@ -165,7 +175,9 @@ class Run:
         """By the first process; the others wait."""
         if self._log:
             self._publish()
-            self._log.protocols(self._trainer.images_seen, evaluate(self._files.path))
+            with self._progress.aside():
+                values = evaluate(self._files.path)
+            self._log.protocols(self._trainer.images_seen, values)
         self._fabric.barrier()
 
     def _diverged(self, what: str) -> str:

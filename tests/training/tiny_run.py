@@ -1,6 +1,7 @@
 """A training run small enough for a test: random crops of 16x16, networks with two base channels."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,12 @@ def model_files(folder: Path, run: Trainer) -> ModelFiles:
 
 class Silent:
     """Progress that nobody looks at."""
+
+    def aside(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def begin(self, images_seen: int, seconds: float) -> None:
+        pass
 
     def at(self, images_seen: int) -> None:
         pass
