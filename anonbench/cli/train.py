@@ -88,17 +88,17 @@ def _count(devices: str) -> int | str:
 
 
 def _measuring(names: tuple[str, ...], preset: str, data: str) -> Callable[[Path], Mapping[str, float]]:
-    """From a card to the values of protocols on it. What the protocols cannot do with the data shows now."""
-    from anonbench.protocols.data import open_data
-    from anonbench.protocols.registry import protocol_card
-    from anonbench.protocols.runner import Request, resolve, run
+    """From a card to the values of protocols on it. Whatever they lack but the model shows now."""
+    from anonbench.protocols.runner import Plan, Request, resolve, run
 
-    for card in map(protocol_card, names):
-        open_data(data, card.split, next(iter(card.presets.values())))
     line = options.command_line()
 
-    def measure(model: Path) -> dict[str, float]:
-        plans = [resolve(Request(name, str(model), data, preset, command=line)) for name in names]
-        return {key: metric.value for plan in plans for key, metric in run(plan)[0].metrics.items()}
+    def plans(model: str) -> list[Plan]:
+        return [resolve(Request(name, model, data, preset, command=line)) for name in names]
 
+    def measure(card: Path) -> dict[str, float]:
+        records = [run(plan)[0] for plan in plans(str(card))]
+        return {key: metric.value for record in records for key, metric in record.metrics.items()}
+
+    plans("original")
     return measure

@@ -32,18 +32,23 @@ Track = Callable[[Sequence[int], str], Iterable[int]]
 
 @dataclass(frozen=True)
 class ResizedCrops:
-    """Some crops of a data set, by position, at another size. Readable from worker processes."""
+    """Some crops of a data set, by position, at another size. Readable from worker processes.
+
+    detect: completes the detections of crops at their own size.
+    """
 
     dataset: CropDataset
     rows: NDArray[np.int64]
     size: tuple[int, int]
+    detect: Callable[[PersonCrops], PersonCrops] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def load(self, indices: Sequence[int]) -> PersonCrops:
         """The crops at these positions of `rows`, in this order."""
-        return at_resolution(self.dataset.load(self.rows[np.asarray(indices)].tolist()), self.size)
+        crops = self.dataset.load(self.rows[np.asarray(indices)].tolist())
+        return at_resolution(self.detect(crops) if self.detect else crops, self.size)
 
 
 @dataclass(frozen=True)
@@ -65,9 +70,9 @@ def training_set(
     Image files carry no surfaces: the surface head adds them, once, in memory. Crops that remain without one
     are left out; DataError if none is left.
     """
-    crops = ResizedCrops(dataset, rows, size)
     if isinstance(dataset, FileCrops):
-        return _in_memory(crops, track, fill_surfaces)
+        return _in_memory(ResizedCrops(dataset, rows, size, fill_surfaces), track)
+    crops = ResizedCrops(dataset, rows, size)
     if workers == 0 or (workers is None and _fits(len(crops), size)):
         return _in_memory(crops, track)
     return TrainingSet(crops, workers or WORKERS, without_surface=0)
@@ -111,13 +116,10 @@ def _kept_keys(file: Path) -> set[str]:
         raise DataError(f"{file}: not a list that `anonbench data filter` wrote ({error})") from error
 
 
-def _in_memory(
-    crops: ResizedCrops, track: Track, detect: Callable[[PersonCrops], PersonCrops] = lambda crops: crops
-) -> TrainingSet:
-    starts = range(0, len(crops), CHUNK)
+def _in_memory(crops: ResizedCrops, track: Track) -> TrainingSet:
     found = []
-    for start in track(starts, "read crops"):
-        chunk = detect(crops.load(range(start, min(start + CHUNK, len(crops)))))
+    for start in track(range(0, len(crops), CHUNK), "read crops"):
+        chunk = crops.load(range(start, min(start + CHUNK, len(crops))))
         found.append(chunk.select((chunk.outcome == Outcome.SURFACE).nonzero()[:, 0]))
     usable = PersonCrops.concatenate(found)
     if not len(usable):

@@ -82,8 +82,8 @@ def hardware(fabric: "Fabric") -> str:
     """What a run is trained on, for its card."""
     if fabric.device.type == "cuda":
         return f"{fabric.world_size} x {torch.cuda.get_device_name(fabric.device)}"
-    processes = f"{fabric.world_size} processes of " if fabric.world_size > 1 else ""
-    return f"CPU, {processes}{torch.get_num_threads()} threads of {os.cpu_count()} cores"
+    threads = torch.get_num_threads()
+    return f"CPU, {fabric.world_size} process(es) of {threads} thread(s) on {os.cpu_count()} cores"
 
 
 def _first_line(error: Exception) -> str:

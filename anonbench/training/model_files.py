@@ -46,7 +46,8 @@ class ModelFiles:
     def write(self, networks: Networks, images: int, seconds: float, final: Mapping[str, float]) -> Path:
         """Writes both files as they stand after so many images and seconds; returns the card's path.
 
-        Weights are float16: half the size, and nothing is lost that a uint8 image could show.
+        Weights are float16: half the size, and images that differ by one grey level here and there (measured on
+        the packaged models).
         """
         weights = self.path.with_suffix(".safetensors")
         average = module_tensors(networks.published())
