@@ -44,7 +44,7 @@ def launch(fabric: "Fabric") -> None:
         fabric.launch()
     except ValueError as error:
         raise UsageError(f"--devices and --nodes: {_first_line(error)}") from error
-    started = int(os.environ.get("WORLD_SIZE", 1))
+    started = int(os.environ.get("WORLD_SIZE", fabric.world_size))
     if started != fabric.world_size:
         raise UsageError(
             f"{started} processes were started for {fabric.world_size} devices; name them: --devices, --nodes"

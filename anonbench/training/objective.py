@@ -46,6 +46,22 @@ class Latents:
     log_variance: Tensor | None = None
 
 
+@dataclass(frozen=True)
+class Judged:
+    """One pass of a micro-batch through both networks.
+
+    painted: generated images in their backgrounds, (B, 3, H, W); seen: the same without their history, as the
+    discriminator sees them. Logits (B,) and feature maps of those, and of the real images.
+    """
+
+    painted: Tensor
+    seen: Tensor
+    fake_logits: Tensor
+    fake_maps: list[Tensor]
+    real_logits: Tensor
+    real_maps: list[Tensor]
+
+
 @dataclass
 class Objective:
     """Equations 4.1 and 4.6 with their regularisers, as gradients of the networks' weights.
@@ -68,81 +84,71 @@ class Objective:
         The generated images pass the discriminator once for both updates: the generator's gradient is taken
         with respect to the images, which leaves the discriminator's weights without one (thesis 4.6.1).
         """
-        draw = batch.draw
         conditions = conditions_of(batch.crops.to(self.fabric.device), self.template)
+        kind = self.architecture.discriminator.condition
         with self.fabric.autocast():
-            condition = discriminator_condition(conditions, self.architecture.discriminator.condition, draw)
-            latents = self._latents(conditions, draw)
-            generated = self.networks.generator(self._seen(conditions), latents.z, draw)
-            images = conditions.composite(generated)
-            judged = images.detach().requires_grad_()
-            fake_logits, fake_maps = self.networks.discriminator(judged, condition)
-            real_logits, real_maps = self.networks.discriminator(conditions.image, condition)
-        log = self.generator_gradients(
-            images,
-            judged,
-            latents,
-            fake_logits,
-            fake_maps,
-            real_maps,
-            kl_weight(self.training.losses, images_seen),
-        )
-        log |= self.discriminator_gradients(real_logits, fake_logits)
+            condition = discriminator_condition(conditions, kind, batch.draw)
+            latents = self._latents(conditions, batch.draw)
+            judged = self.judge(conditions, condition, latents, batch.draw)
+        log = self.generator_gradients(judged, latents, kl_weight(self.training.losses, images_seen))
+        log |= self.discriminator_gradients(judged)
         step, weights = images_seen // self.training.batch_size, self.training.losses
         # Both in fp32: second derivatives of a bf16 network are too coarse.
         if weights.r1 > 0 and step % weights.r1_interval == 0:
             log |= self._r1_gradients(conditions, condition)
         if weights.path_length > 0 and step % weights.path_length_interval == 0:
-            log |= self._path_length_gradients(conditions, latents, draw)
+            log |= self._path_length_gradients(conditions, latents, batch.draw)
         return log
 
-    def generator_gradients(
-        self,
-        images: Tensor,
-        judged: Tensor,
-        latents: Latents,
-        fake_logits: Tensor,
-        fake_maps: list[Tensor],
-        real_maps: list[Tensor],
-        kl_weight: float,
-    ) -> Log:
-        """Equation 4.6 for generator and mapper. judged: the images, cut off from the generator."""
+    def judge(
+        self, conditions: Conditions, condition: Tensor, latents: Latents, draw: torch.Generator
+    ) -> Judged:
+        """Generates, and asks the discriminator about generated and real images under one `condition`."""
+        generated = self.networks.generator(self._seen(conditions), latents.z, draw)
+        painted = conditions.composite(generated)
+        seen = painted.detach().requires_grad_()
+        fake_logits, fake_maps = self.networks.discriminator(seen, condition)
+        real_logits, real_maps = self.networks.discriminator(conditions.image, condition)
+        return Judged(painted, seen, fake_logits, fake_maps, real_logits, real_maps)
+
+    def generator_gradients(self, judged: Judged, latents: Latents, weight_of_kl: float) -> Log:
+        """Equation 4.6 for generator and mapper."""
         weights = self.training.losses
-        adversarial = generator_loss(fake_logits)
+        adversarial = generator_loss(judged.fake_logits)
         log = {"generator": adversarial}
         on_images, on_latents = adversarial, torch.zeros(())
         if latents.mu is not None and latents.log_variance is not None:
             matching = feature_matching_loss(
-                real_maps,
-                fake_maps,
+                judged.real_maps,
+                judged.fake_maps,
                 weights.feature_matching_maps,
                 normalized=weights.normalized_feature_matching,
             )
             kl = kl_divergence(latents.mu, latents.log_variance)
             on_images = adversarial + weights.feature_matching * matching
-            on_latents = kl_weight * kl
+            on_latents = weight_of_kl * kl
             log |= {
                 "feature_matching": matching,
                 "kl_nats": kl,
                 "mu_squared": latents.mu.square().mean(),
                 "sigma_squared": latents.log_variance.exp().mean(),
             }
-        # The chain rule is continued by hand from `judged` to the generator.
-        (gradient,) = torch.autograd.grad(on_images, judged, retain_graph=True)
-        total = (images * gradient).sum() + on_latents
+        # The chain rule is continued by hand from what was seen to what painted it.
+        (gradient,) = torch.autograd.grad(on_images, judged.seen, retain_graph=True)
+        total = (judged.painted * gradient).sum() + on_latents
         total.backward()  # type: ignore[no-untyped-call]
         return {name: value.detach() for name, value in log.items()}
 
-    def discriminator_gradients(self, real_logits: Tensor, fake_logits: Tensor) -> Log:
+    def discriminator_gradients(self, judged: Judged) -> Log:
         """Equation 4.1 for the discriminator, and the epsilon penalty."""
-        adversarial = discriminator_loss(real_logits, fake_logits)
-        total = adversarial + self.training.losses.epsilon * epsilon_penalty(real_logits)
+        adversarial = discriminator_loss(judged.real_logits, judged.fake_logits)
+        total = adversarial + self.training.losses.epsilon * epsilon_penalty(judged.real_logits)
         parameters = list(self.networks.discriminator.parameters())
         total.backward(inputs=parameters)  # type: ignore[no-untyped-call]
         return {
             "discriminator": adversarial.detach(),
-            "real_logit": real_logits.detach().mean(),
-            "fake_logit": fake_logits.detach().mean(),
+            "real_logit": judged.real_logits.detach().mean(),
+            "fake_logit": judged.fake_logits.detach().mean(),
         }
 
     def _r1_gradients(self, conditions: Conditions, condition: Tensor) -> Log:
