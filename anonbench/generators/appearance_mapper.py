@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from anonbench.generators.config import (
     CHANNELS,
-    LEVELS,
+    DEFAULT_LEVELS,
     SURFACES,
     AppearanceMapperConfig,
     ConditionName,
@@ -26,7 +26,7 @@ class AppearanceMapper(nn.Module):
     """Encoder of a variational autoencoder: q(z | person pixels, mask, surface) = N(mu, sigma^2).
 
     The last map is averaged and maximised over the person only, so that z does not depend on how much of the
-    crop the person fills. Fully convolutional: any height and width divisible by 8.
+    crop the person fills. Fully convolutional: any height and width divisible by 2^(levels - 1).
     conditions: those of the generator; the mapper sees the person in place of the background.
     """
 
@@ -35,9 +35,10 @@ class AppearanceMapper(nn.Module):
         config: AppearanceMapperConfig,
         latent_dim: int,
         conditions: Sequence[ConditionName] = SURFACES,
+        levels: int = DEFAULT_LEVELS,
     ) -> None:
         super().__init__()
-        channels = pyramid_channels(config.base_channels, LEVELS)
+        channels = pyramid_channels(config.base_channels, levels)
         seen = PERSON_CHANNELS + sum(CHANNELS[name] for name in beside_background(conditions))
         self.from_person = ActivatedConv2d(seen, channels[0], 1)
         inputs = [channels[0], *channels[:-1]]

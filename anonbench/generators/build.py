@@ -17,8 +17,10 @@ TRUNCATION_CENTRES = "truncation/centres"
 def build_anonymizer(architecture: ArchitectureConfig) -> tuple[UNetStyleGAN, AppearanceMapper | None]:
     """Generator and, if the architecture has one, appearance mapper, with random weights."""
     config, section = architecture.generator, architecture.appearance_mapper
-    generator = UNetStyleGAN(config)
-    mapper = None if section is None else AppearanceMapper(section, config.latent_dim, config.conditions)
+    generator = UNetStyleGAN(config, architecture.levels)
+    if section is None:
+        return generator, None
+    mapper = AppearanceMapper(section, config.latent_dim, config.conditions, architecture.levels)
     return generator, mapper
 
 

@@ -17,6 +17,7 @@ CHANNELS: dict[ConditionName, int] = {
     "keypoints": 17,
 }
 """Channels of each condition: RGB, 0 or 1, CSE's vector, 0 or 1, a map per COCO joint."""
+DEFAULT_LEVELS = 4
 SURFACES: tuple[ConditionName, ...] = ("background", "person_mask", "surface_embedding", "surface_mask")
 """The thesis' conditions (4.4), in the order of their channels."""
 
@@ -83,7 +84,13 @@ class ArchitectureConfig(Strict):
     """All networks of one model."""
 
     resolution: tuple[int, int] = Field(
-        default=(72, 40), description="height and width trained at, multiples of 8"
+        default=(72, 40), description="height and width trained at, multiples of 2^(levels - 1)"
+    )
+    levels: int = Field(
+        default=DEFAULT_LEVELS,
+        ge=1,
+        le=8,
+        description="resolutions of every pyramid: full, half, quarter, ...; 4 end at 9x5 for 72x40, 6 for 288x160",
     )
     surface_template: str = Field(
         default=PACKAGED_TEMPLATE,
@@ -98,12 +105,9 @@ class ArchitectureConfig(Strict):
 
     @model_validator(mode="after")
     def _divisible(self) -> "ArchitectureConfig":
-        if any(side <= 0 or side % DOWNSAMPLING for side in self.resolution):
-            raise ValueError(f"resolution must be multiples of {DOWNSAMPLING}, got {self.resolution}")
+        step = 2 ** (self.levels - 1)
+        if any(side <= 0 or side % step for side in self.resolution):
+            raise ValueError(
+                f"resolution must be multiples of {step} with {self.levels} levels, got {self.resolution}"
+            )
         return self
-
-
-LEVELS = 4
-"""Resolutions of every pyramid: full, half, quarter, eighth."""
-DOWNSAMPLING = 2 ** (LEVELS - 1)
-"""Height and width must be divisible by this."""

@@ -6,7 +6,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from anonbench.generators.config import DOWNSAMPLING, LEVELS, DiscriminatorConfig
+from anonbench.generators.config import DEFAULT_LEVELS, DiscriminatorConfig
 from anonbench.generators.layers import (
     ACTIVATION_GAIN,
     ActivatedConv2d,
@@ -40,10 +40,12 @@ class ResidualBlock(nn.Module):
 class Discriminator(nn.Module):
     """D(x | condition): one logit per image, and the feature maps for feature matching (thesis 4.6.1)."""
 
-    def __init__(self, config: DiscriminatorConfig, resolution: tuple[int, int]) -> None:
+    def __init__(
+        self, config: DiscriminatorConfig, resolution: tuple[int, int], levels: int = DEFAULT_LEVELS
+    ) -> None:
         super().__init__()
-        channels = pyramid_channels(config.base_channels, LEVELS)
-        height, width = (side // DOWNSAMPLING for side in resolution)
+        channels = pyramid_channels(config.base_channels, levels)
+        height, width = (side // 2 ** (levels - 1) for side in resolution)
         self.from_image = ActivatedConv2d(3 + DISCRIMINATOR_CONDITION_CHANNELS, channels[0], 1)
         self.blocks = nn.ModuleList(ResidualBlock(i, o) for i, o in pairwise(channels))
         self.coarsest = ActivatedConv2d(channels[-1], channels[-1])
@@ -55,8 +57,8 @@ class Discriminator(nn.Module):
         """Logits float32 (B,) and feature maps, finest first.
 
         image: float (B, 3, H, W) in [-1, 1]; condition: float (B, 4, H, W) of
-        `conditions.discriminator_condition`. The maps number 1 to 5 in the thesis' way: 1 has the highest
-        resolution; the last two share the lowest.
+        `conditions.discriminator_condition`. The maps number 1 to levels + 1 in the thesis' way: 1 has the
+        highest resolution; the last two share the lowest.
         """
         x = self.from_image(torch.cat([image, condition], dim=1))
         maps = [x]

@@ -30,9 +30,13 @@ def upsample(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
+MOST_CHANNELS = 512
+"""As in StyleGAN2."""
+
+
 def pyramid_channels(base: int, levels: int) -> list[int]:
-    """Channels per level, finest first: doubled at every halving of the resolution."""
-    return [base * 2**level for level in range(levels)]
+    """Channels per level, finest first: doubled at every halving of the resolution, up to a limit."""
+    return [min(base * 2**level, max(base, MOST_CHANNELS)) for level in range(levels)]
 
 
 class EqualizedLinear(nn.Module):

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from anonbench.generators.config import CHANNELS, LEVELS, GeneratorConfig
+from anonbench.generators.config import CHANNELS, DEFAULT_LEVELS, GeneratorConfig
 from anonbench.generators.layers import (
     ACTIVATION_GAIN,
     ActivatedConv2d,
@@ -95,12 +95,12 @@ class DecoderBlock(nn.Module):
 class UNetStyleGAN(nn.Module):
     """G(z | B, C, M): paints a person into the hole of a background, in the given pose.
 
-    Fully convolutional: any height and width divisible by 8.
+    Fully convolutional: any height and width divisible by 2^(levels - 1).
     """
 
-    def __init__(self, config: GeneratorConfig) -> None:
+    def __init__(self, config: GeneratorConfig, levels: int = DEFAULT_LEVELS) -> None:
         super().__init__()
-        channels = pyramid_channels(config.base_channels, LEVELS)
+        channels = pyramid_channels(config.base_channels, levels)
         self.latent_dim = config.latent_dim
         self.mapping = MappingNetwork(config.latent_dim, config.style_dim, config.mapping_layers)
         self.encoder = Encoder(sum(CHANNELS[name] for name in config.conditions), channels)
@@ -109,7 +109,7 @@ class UNetStyleGAN(nn.Module):
         inputs = [outputs[0], *outputs[:-1]]
         self.decoder = nn.ModuleList(
             DecoderBlock(
-                i, o, config.style_dim, noise=config.noise, rgb=config.skip_generator or level == LEVELS - 1
+                i, o, config.style_dim, noise=config.noise, rgb=config.skip_generator or level == levels - 1
             )
             for level, (i, o) in enumerate(zip(inputs, outputs, strict=True))
         )

@@ -29,7 +29,9 @@ class Networks:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             generator, mapper = build_anonymizer(architecture)
-            discriminator = Discriminator(architecture.discriminator, architecture.resolution)
+            discriminator = Discriminator(
+                architecture.discriminator, architecture.resolution, architecture.levels
+            )
         for module in (generator, mapper, discriminator):
             if module is not None:
                 module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]

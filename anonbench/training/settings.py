@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from anonbench.cards import ModelCard, packaged_card, read_card, validate_section
-from anonbench.errors import UsageError
+from anonbench.errors import CardError, UsageError
 from anonbench.generators.config import ArchitectureConfig
 from anonbench.training.config import TrainingConfig, TrainingData
 
@@ -42,11 +42,22 @@ def read_settings(model: str, changes: Sequence[str], data: TrainingData | None 
     for change in changes:
         _set(content, change)
     changed = validate_section(ModelCard, content, f"model '{card.name}'")
-    return Settings(
-        changed,
-        validate_section(ArchitectureConfig, changed.architecture, f"model '{card.name}': architecture"),
-        validate_section(TrainingConfig, changed.training, f"model '{card.name}': training"),
+    architecture = validate_section(
+        ArchitectureConfig, changed.architecture, f"model '{card.name}': architecture"
     )
+    training = validate_section(TrainingConfig, changed.training, f"model '{card.name}': training")
+    _require_maps(card.name, training.losses.feature_matching_maps, architecture.levels)
+    return Settings(changed, architecture, training)
+
+
+def _require_maps(name: str, maps: Sequence[int], levels: int) -> None:
+    """The feature maps of the losses are maps of the discriminator: one per level and one more."""
+    wrong = [number for number in maps if not 1 <= number <= levels + 1]
+    if wrong:
+        raise CardError(
+            f"model '{name}': training: key 'losses.feature_matching_maps': no map {wrong[0]}; "
+            f"a discriminator with {levels} levels has maps 1 to {levels + 1}"
+        )
 
 
 def _card(model: str) -> ModelCard:

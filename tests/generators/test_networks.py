@@ -20,7 +20,9 @@ from anonbench.generators.config import (
     GeneratorConfig,
 )
 from anonbench.generators.discriminator import Discriminator, minibatch_deviation
+from anonbench.generators.layers import pyramid_channels
 from anonbench.generators.unet_stylegan import UNetStyleGAN
+from anonbench.training.networks import Networks
 
 SMALL = GeneratorConfig(base_channels=2, latent_dim=6, style_dim=8)
 SIZES = [(288, 160), (144, 80), (72, 40)]
@@ -63,6 +65,37 @@ def test_discriminator_works_at_any_size_divisible_by_eight(random_crops, size):
     assert logits.shape == (4,)
     heights = [size[0], size[0] // 2, size[0] // 4, size[0] // 8, size[0] // 8]
     assert [m.shape[2] for m in maps] == heights
+
+
+def test_six_levels_end_as_small_at_288x160_as_four_at_72x40(random_crops):
+    large = ArchitectureConfig(
+        resolution=(288, 160),
+        levels=6,
+        generator=SMALL,
+        appearance_mapper=AppearanceMapperConfig(base_channels=2),
+        discriminator=DiscriminatorConfig(base_channels=2),
+    )
+    conditions = conditions_of(random_crops(2, (288, 160)))
+    generator, mapper = build_anonymizer(large)
+    assert mapper is not None
+    assert generator.style_layers == 12
+    z, _ = mapper(mapper_input(conditions), conditions.person_mask)
+    assert generator(generator_input(conditions), z).shape == (2, 3, 288, 160)
+    discriminator = Networks.build(large, seed=0).discriminator
+    condition = discriminator_condition(conditions, "person_mask", torch.Generator())
+    _, maps = discriminator(conditions.image, condition)
+    assert [tuple(m.shape[2:]) for m in maps][-2:] == [(9, 5), (9, 5)]
+    assert len(maps) == large.levels + 1
+
+
+def test_a_resolution_that_the_levels_cannot_halve_is_refused():
+    with pytest.raises(ValueError, match="multiples of 32 with 6 levels"):
+        ArchitectureConfig(resolution=(72, 40), levels=6)
+
+
+def test_channels_double_up_to_the_limit_of_stylegan2():
+    assert pyramid_channels(64, 6) == [64, 128, 256, 512, 512, 512]
+    assert pyramid_channels(16, 4) == [16, 32, 64, 128]
 
 
 def test_z_changes_the_person_and_not_the_background(random_crops):
