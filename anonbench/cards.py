@@ -123,7 +123,6 @@ FOLDERS = {"models": ("models", "models/ablations")}
 """Folders whose cards are one set, in which every name is unique."""
 
 
-@cache
 def packaged_paths(folder: str) -> dict[str, Path]:
     """Where every card in a packaged folder ("models", "protocols", "models/extractors") lies, by name.
 

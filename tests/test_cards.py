@@ -105,9 +105,5 @@ def test_a_name_is_taken_once_among_folders_that_are_one_set(
     for folder in (tmp_path, tmp_path / "ablations"):
         card(folder, GOOD)
     monkeypatch.setattr("anonbench.cards.resource_dir", lambda _: tmp_path)
-    packaged_paths.cache_clear()
-    try:
-        with pytest.raises(CardError, match=r"ablations/blur\.yaml: .*blur\.yaml has the same name"):
-            packaged_paths("models")
-    finally:
-        packaged_paths.cache_clear()
+    with pytest.raises(CardError, match=r"ablations/blur\.yaml: .*blur\.yaml has the same name"):
+        packaged_paths("models")
