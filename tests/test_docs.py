@@ -12,15 +12,42 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def test_the_results_in_the_readme_are_those_of_the_packaged_records(monkeypatch: pytest.MonkeyPatch) -> None:
+def use_tools(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scripts of `tools/` as modules, freshly read."""
     monkeypatch.syspath_prepend(str(ROOT / "tools"))
-    sys.modules.pop("publish_results", None)
+    for name in ("publish_results", "findings", "findings_plots"):
+        sys.modules.pop(name, None)
+
+
+def test_the_results_in_the_readme_are_those_of_the_packaged_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_tools(monkeypatch)
     from publish_results import README_PRESET, packaged_records, readme_with_results
 
     text = (ROOT / "README.md").read_text()
     records = packaged_records(README_PRESET)
     assert {record.model.name for record in records} >= {"baseline", "final", "original"}
     assert readme_with_results(text, records) == text
+
+
+def test_the_findings_are_those_of_the_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_tools(monkeypatch)
+    from findings import PAGE, page_with_results
+
+    text = PAGE.read_text()
+    assert "<!-- table-5-3:begin -->\n| model |" in text
+    assert page_with_results(text) == text
+
+
+def test_records_of_a_study_are_of_the_cards_beside_them() -> None:
+    from anonbench.cards import ModelCard, read_card
+    from anonbench.records import read_record
+
+    paths = sorted((ROOT / "results" / "studies").glob("*/*.json"))
+    assert paths
+    for path in paths:
+        record = read_record(path)
+        card = read_card(path.with_name(f"{record.model.name}.yaml"), ModelCard)
+        assert record.model.card_digest == card.digest, path
 
 
 def test_packaged_records_are_of_the_packaged_checkpoints() -> None:

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from findings_plots import plot_context, plot_tradeoff, plot_training
+from findings_plots import plot_tradeoff, plot_training
 from scipy.stats import kendalltau
 
 from anonbench.records import Metric, read_record
@@ -89,8 +89,10 @@ def cell(metric: Metric | None) -> str:
 
 
 def decimals(metric: Metric) -> int:
-    """Three for small distances, one for percentages and Frechet distances."""
-    return 4 if abs(metric.value) < 1 and metric.unit != "percent" else 1
+    """One for percentages and large distances, more for small ones."""
+    if metric.unit == "percent" or abs(metric.value) >= 10:
+        return 1
+    return 2 if abs(metric.value) >= 1 else 4
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -189,30 +191,6 @@ def lambda_table(study: str, parameter: str, values: dict[str, float]) -> str:
 
 
 KL = {"kl_0001": 0.001, "ablation_discriminator": 0.01, "kl_01": 0.1}
-FM = {"fm_1": 1.0, "ablation_discriminator": 5.0, "fm_20": 20.0}
-CONTEXT = {
-    "baseline": {"context_0_baseline": 0.0, "context_0_35_baseline": 0.35, "ablation_baseline": 0.7},
-    "final": {"context_0_final": 0.0, "context_0_35_final": 0.35, "ablation_discriminator": 0.7},
-}
-
-
-def context_table() -> str:
-    """Consistency against the strength with which context tells about appearance."""
-    rows = []
-    for architecture, models in CONTEXT.items():
-        for model, strength in models.items():
-            metrics = metrics_of(model, where(model, "context"))
-            keys = (MAP, OTHER_BACKGROUND, TWO_LATENTS, DISTANCE)
-            rows.append([architecture, f"{strength:g}", *(cell(metrics.get(key)) for key in keys)])
-    header = [
-        "architecture",
-        "correlation",
-        "re-ID mAP ↑",
-        "same z, other background ↓",
-        "same crop, two z ↑",
-        "Fréchet distance ↓",
-    ]
-    return table(header, rows)
 
 
 def tau_text() -> str:
@@ -220,9 +198,8 @@ def tau_text() -> str:
     rows = []
     groups = {
         "ablations with a mapper": [(name, "packaged") for name in list(ABLATIONS)[1:]],
-        "and the models of the two sweeps": [(name, "packaged") for name in list(ABLATIONS)[1:]]
-        + [(name, "studies/lambda_kl") for name in KL if name not in ABLATIONS]
-        + [(name, "studies/lambda_fm") for name in FM if name not in ABLATIONS],
+        "and those of the sweep below": [(name, "packaged") for name in list(ABLATIONS)[1:]]
+        + [(name, "studies/lambda_kl") for name in KL if name not in ABLATIONS],
     }
     for label, models in groups.items():
         found = [metrics_of(*model) for model in models]
@@ -276,8 +253,6 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "table-5-3": table_5_3,
     "naive": naive_table,
     "lambda-kl": lambda: lambda_table("lambda_kl", "lambda_kl", KL),
-    "lambda-fm": lambda: lambda_table("lambda_fm", "lambda_fm", FM),
-    "context": context_table,
     "tau": tau_text,
 }
 
@@ -297,21 +272,9 @@ def page_with_results(text: str) -> str:
 def draw_plots() -> None:
     """The pictures of the page."""
     images = ROOT / "docs" / "images"
-    sweeps = {"lambda_kl": KL, "lambda_fm": FM}
-    curves = {}
-    for study, models in sweeps.items():
-        found = [(value, metrics_of(name, where(name, study))) for name, value in models.items()]
-        curves[study] = sorted(
-            ((value, m[DISTANCE], m[MAP]) for value, m in found), key=lambda point: point[0]
-        )
-    plot_tradeoff(curves, images / "findings_tradeoff.png")
-    context = {
-        architecture: [
-            (strength, metrics_of(name, where(name, "context"))[MAP]) for name, strength in models.items()
-        ]
-        for architecture, models in CONTEXT.items()
-    }
-    plot_context(context, images / "findings_context.png")
+    found = [(value, metrics_of(name, where(name, "lambda_kl"))) for name, value in KL.items()]
+    curve = [(value, m[DISTANCE], m[RECONSTRUCTED_DISTANCE], m[MAP]) for value, m in found]
+    plot_tradeoff(curve, images / "findings_tradeoff.png")
     plot_training(
         {name: training_log(name) for name in ("baseline", "final")}, images / "findings_training.png"
     )

@@ -1,4 +1,4 @@
-"""The two plots of docs/findings.md."""
+"""The plots of docs/findings.md."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,38 +13,24 @@ if TYPE_CHECKING:
 
     from anonbench.records import Metric
 
-Curve = list[tuple[float, "Metric", "Metric"]]
-"""(parameter, distance, mAP) in the order of the parameter."""
+Point = tuple[float, "Metric", "Metric", "Metric"]
+"""(weight, distance with z drawn, distance with z from the mapper, mAP)"""
 
 
-def plot_tradeoff(curves: dict[str, Curve], path: Path) -> None:
-    """Consistency against distance, one curve per swept weight (thesis 6.5)."""
+def plot_tradeoff(points: list[Point], path: Path) -> None:
+    """Consistency against distance over the weight of the divergence (thesis 6.5)."""
     with sns.axes_style("whitegrid"):
         figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
-    for (label, curve), colour in zip(curves.items(), PALETTE, strict=False):
-        _error_bars(axes, curve, colour)
+    for column, label, colour in ((1, "z drawn", PALETTE[0]), (2, "z from the mapper", PALETTE[1])):
+        curve = [(point[0], point[column], point[3]) for point in points]
         axes.plot(
             [d.value for _, d, _ in curve], [m.value for *_, m in curve], "o-", color=colour, label=label
         )
-        for parameter, distance, consistency in curve:
-            axes.annotate(f"{parameter:g}", (distance.value, consistency.value), xytext=(5, 5),
+        for weight, distance, consistency in curve:
+            _error_bars(axes, distance, consistency, colour)
+            axes.annotate(f"{weight:g}", (distance.value, consistency.value), xytext=(6, 6),
                           textcoords="offset points", color=colour, fontsize=9)  # fmt: skip
-    axes.set(xlabel="← Fréchet distance (MobileNetV2), z drawn", ylabel="re-ID mAP, one z per identity (%) →")
-    axes.legend(frameon=False)
-    _save(figure, path)
-
-
-def plot_context(curves: dict[str, list[tuple[float, "Metric"]]], path: Path) -> None:
-    """mAP against the strength of context in the training data, one curve per architecture."""
-    with sns.axes_style("whitegrid"):
-        figure, axes = plt.subplots(figsize=(6, 3.6), layout="constrained")
-    for (label, curve), colour in zip(curves.items(), PALETTE, strict=False):
-        strengths, values = [s for s, _ in curve], [m.value for _, m in curve]
-        axes.plot(strengths, values, "o-", color=colour, label=label)
-        intervals = [m.interval for _, m in curve if m.interval]
-        axes.fill_between(strengths, *zip(*intervals, strict=True), color=colour, alpha=0.15, linewidth=0)
-    axes.set(xlabel="context correlation of the training data", ylabel="re-ID mAP, one z per identity (%) →")
-    axes.set_ylim(bottom=0)
+    axes.set(xlabel="← Fréchet distance (MobileNetV2)", ylabel="re-ID mAP, one z per identity (%) →")
     axes.legend(frameon=False)
     _save(figure, path)
 
@@ -76,11 +62,10 @@ def plot_training(logs: dict[str, list[dict[str, float]]], path: Path) -> None:
     _save(figure, path)
 
 
-def _error_bars(axes: "Axes", curve: Curve, colour: str) -> None:
-    for _, distance, consistency in curve:
-        if distance.interval and consistency.interval:
-            axes.plot(distance.interval, [consistency.value] * 2, color=colour, alpha=0.4, linewidth=1)
-            axes.plot([distance.value] * 2, consistency.interval, color=colour, alpha=0.4, linewidth=1)
+def _error_bars(axes: "Axes", distance: "Metric", consistency: "Metric", colour: str) -> None:
+    if distance.interval and consistency.interval:
+        axes.plot(distance.interval, [consistency.value] * 2, color=colour, alpha=0.4, linewidth=1)
+        axes.plot([distance.value] * 2, consistency.interval, color=colour, alpha=0.4, linewidth=1)
 
 
 def _save(figure: "plt.Figure", path: Path) -> None:
