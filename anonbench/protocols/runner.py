@@ -75,9 +75,9 @@ class Plan:
 
     @property
     def folder(self) -> Path:
-        """Where the record lies or will lie: named by everything that decides its numbers."""
+        """Where the record lies or will lie: named by everything that decides what it says."""
         decides = [
-            anonbench.__version__, self.card.digest, self.preset.digest, self.model.card.digest,
+            anonbench.__version__, self.card.digest, self.request.preset, self.preset.digest, self.model.card.digest,
             self.dataset.digest, self.detector, sorted(self.extractor_digests.items()),
         ]  # fmt: skip
         return cache_dir() / "records" / hashlib.sha256(json.dumps(decides).encode()).hexdigest()
