@@ -48,3 +48,12 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """`write_atomic` of text."""
+
+    def write(partial: Path) -> None:
+        partial.write_text(text)
+
+    write_atomic(path, write)

@@ -6,6 +6,7 @@ in that package. It is hashed before anything reads it, and read without running
 
 import hashlib
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,6 +24,8 @@ from anonbench.errors import WeightsError
 
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+_JUST_WRITTEN_S = 2.0
 
 
 class WrongHashError(WeightsError):
@@ -98,9 +101,15 @@ def list_weights() -> list[WeightsStatus]:
 
 
 def file_sha256(path: Path) -> str:
-    """sha256 (hex) of a file, remembered in this process until its size or modification time changes."""
+    """sha256 (hex) of a file, remembered in this process until its size or modification time changes.
+
+    A file written in the last seconds is not remembered: another write of the same size may still fall into
+    the same tick of the file system's clock.
+    """
     stat = path.stat()
-    return _hash(path, stat.st_size, stat.st_mtime_ns)
+    if abs(time.time() - stat.st_mtime) < _JUST_WRITTEN_S:
+        return _hash(path)
+    return _remembered_hash(path, stat.st_size, stat.st_mtime_ns)
 
 
 def require_sha256(path: Path, sha256: str) -> None:
@@ -201,6 +210,10 @@ def _read(path: Path) -> object:
 
 
 @lru_cache(maxsize=64)
-def _hash(path: Path, size: int, modified_ns: int) -> str:
+def _remembered_hash(path: Path, size: int, modified_ns: int) -> str:
+    return _hash(path)
+
+
+def _hash(path: Path) -> str:
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()

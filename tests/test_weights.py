@@ -12,6 +12,7 @@ from anonbench.errors import UsageError, WeightsError
 from anonbench.weights import (
     WeightsCard,
     WrongHashError,
+    file_sha256,
     list_weights,
     load_strictly,
     read_tensors,
@@ -93,6 +94,16 @@ def test_a_file_that_changes_after_it_was_verified_is_hashed_again(
     os.utime(path, ns=(1, 1))
     with pytest.raises(WrongHashError):
         weights_path("tiny")
+
+
+def test_a_file_written_twice_within_one_tick_of_the_clock_is_hashed_twice(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.pth"
+    path.write_bytes(b"first")
+    written = path.stat().st_mtime_ns
+    first = file_sha256(path)
+    path.write_bytes(b"other")
+    os.utime(path, ns=(written, written))
+    assert file_sha256(path) != first
 
 
 def test_a_file_without_published_hash_is_listed_as_unverified(

@@ -66,9 +66,10 @@ def where(model: str, study: str) -> str:
 
 
 def training_log(model: str, study: str = "packaged") -> list[dict[str, float]]:
-    """The lines of a training log."""
+    """The lines of a training log that hold losses."""
     folder = ROOT / "results" / ("training" if study == "packaged" else study)
-    return [json.loads(line) for line in (folder / f"{model}.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (folder / f"{model}.jsonl").read_text().splitlines()]
+    return [line for line in lines if "protocols" not in line]
 
 
 def training_record(model: str, study: str = "packaged") -> dict[str, float]:

@@ -14,7 +14,7 @@ from scipy.cluster.vq import ClusterError, kmeans2
 from torch import Tensor
 
 from anonbench.anonymizers.trained import checkpoint_of, load_trained
-from anonbench.cache import write_atomic
+from anonbench.cache import write_atomic, write_text
 from anonbench.cards import ModelCard, read_card
 from anonbench.errors import UsageError
 from anonbench.generators.build import TRUNCATION_CENTRES
@@ -67,9 +67,5 @@ def store_centres(card_path: Path, count: int, samples: int, seed: int) -> Centr
     tensors = read_tensors(path) | {TRUNCATION_CENTRES: centres.points}
     write_atomic(path, lambda partial: save_file(tensors, partial, header))
     text = card_path.read_text().replace(checkpoint.sha256, file_sha256(path))
-    write_atomic(card_path, lambda partial: _write_text(partial, text))
+    write_text(card_path, text)
     return centres
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text)

@@ -15,14 +15,13 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from anonbench.anonymizers.naive import NoOptions, heavy_blur
-from anonbench.anonymizers.synthesis import at_resolution, chunks_with, put_back
+from anonbench.anonymizers.naive import NoOptions
+from anonbench.anonymizers.synthesis import at_resolution, blurred, chunks_with, latents_of, put_back
 from anonbench.cards import ModelCard, Strict, validate_section
 from anonbench.crops import Outcome, PersonCrops
 from anonbench.datasets.smpl_template import EMBEDDING, smpl_template
 from anonbench.errors import CardError, DataError, WeightsError
 from anonbench.generators.conditions import conditions_of
-from anonbench.latents import latents_for, sample_tokens
 from anonbench.template import SurfaceTemplate
 from anonbench.weights import load_strictly, read_tensors, require_sha256
 
@@ -85,16 +84,10 @@ class DeepPrivacy2:
         truncation: that of DeepPrivacy2, in W: 1 leaves w as it is, 0 is the mean w of training.
         Raises DataError for crops without what the generator is conditioned on.
         """
-        dim = int(self._generator.z_channels)
-        if latents is None:
-            latents = latents_for(0, sample_tokens(crops.key), dim)
-        if tuple(latents.shape) != (len(crops), dim):
-            raise ValueError(f"latents must be ({len(crops)}, {dim}), got {tuple(latents.shape)}")
-        result = crops.image.clone()
-        for index in chunks_with(crops, Outcome.MASK_ONLY):
-            result[index] = heavy_blur(crops.image[index], crops.person_mask[index])
+        latents = latents_of(crops, latents, int(self._generator.z_channels))
+        result = blurred(crops)
         for index in chunks_with(crops, Outcome.SURFACE, CHUNK):
-            result[index] = self._synthesize(crops.select(index), latents[index].float(), truncation)
+            result[index] = self._synthesize(crops.select(index), latents[index], truncation)
         return result
 
     def _synthesize(self, crops: PersonCrops, latents: Tensor, truncation: float) -> Tensor:

@@ -8,14 +8,20 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from anonbench.anonymizers.naive import heavy_blur
-from anonbench.anonymizers.synthesis import CHUNK, at_resolution, chunks_with, put_back
+from anonbench.anonymizers.synthesis import (
+    CHUNK,
+    at_resolution,
+    blurred,
+    chunks_with,
+    latents_of,
+    put_back,
+)
 from anonbench.anonymizers.trained import TrainedGenerator, load_trained
 from anonbench.cards import ModelCard, Strict, validate_section
 from anonbench.crops import Outcome, PersonCrops
 from anonbench.errors import CardError, UsageError
 from anonbench.generators.conditions import Conditions, conditions_of, generator_input, mapper_input
-from anonbench.latents import latents_for, sample_tokens, truncate, truncate_to_centres
+from anonbench.latents import truncate, truncate_to_centres
 
 
 class GeneratorOptions(Strict):
@@ -59,16 +65,10 @@ class GeneratorAnonymizer:
         Noise is off, so that the same z is the same person in the same crop.
         Raises DataError if the surfaces refer to another body template than the model's.
         """
-        dim = self._generator.latent_dim
-        if latents is None:
-            latents = latents_for(0, sample_tokens(crops.key), dim)
-        if tuple(latents.shape) != (len(crops), dim):
-            raise ValueError(f"latents must be ({len(crops)}, {dim}), got {tuple(latents.shape)}")
-        result = crops.image.clone()
-        for index in chunks_with(crops, Outcome.MASK_ONLY):
-            result[index] = heavy_blur(crops.image[index], crops.person_mask[index])
+        latents = latents_of(crops, latents, self._generator.latent_dim)
+        result = blurred(crops)
         for index in chunks_with(crops, Outcome.SURFACE):
-            styles = self._styles(latents[index].float(), truncation)
+            styles = self._styles(latents[index], truncation)
             result[index] = self._synthesize(crops.select(index), styles)
         return result
 

@@ -4,7 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from anonbench.anonymizers.naive import heavy_blur
 from anonbench.crops import Outcome, PersonCrops, composite, resize
+from anonbench.latents import latents_for, sample_tokens
 
 CHUNK = 64
 """Crops per pass, which bounds memory."""
@@ -14,6 +16,23 @@ def chunks_with(crops: PersonCrops, outcome: Outcome, size: int = CHUNK) -> tupl
     """Indices of the crops with this outcome, at most `size` at a time."""
     index = (crops.outcome == outcome).nonzero()[:, 0]
     return torch.split(index, size) if len(index) else ()
+
+
+def blurred(crops: PersonCrops) -> Tensor:
+    """The images uint8 (B, 3, H, W), persons of whom only a mask is known heavily blurred (thesis 5.3.5)."""
+    result = crops.image.clone()
+    for index in chunks_with(crops, Outcome.MASK_ONLY):
+        result[index] = heavy_blur(crops.image[index], crops.person_mask[index])
+    return result
+
+
+def latents_of(crops: PersonCrops, latents: Tensor | None, dim: int) -> Tensor:
+    """float32 (B, dim): `latents`, or one per sample key. Raises ValueError for another shape."""
+    if latents is None:
+        return latents_for(0, sample_tokens(crops.key), dim)
+    if tuple(latents.shape) != (len(crops), dim):
+        raise ValueError(f"latents must be ({len(crops)}, {dim}), got {tuple(latents.shape)}")
+    return latents.float()
 
 
 def at_resolution(crops: PersonCrops, size: tuple[int, int]) -> PersonCrops:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from anonbench.cache import write_atomic
+from anonbench.cache import write_text
 from anonbench.training.samples import grid_of, write_grid
 
 LOG = "log.jsonl"
@@ -109,15 +109,10 @@ def final_losses(folder: Path) -> dict[str, float]:
 
 def _forget_later_lines(log: Path, images_seen: int) -> None:
     kept = [line for line in _lines(log) if line["images"] <= images_seen]
-    text = "".join(json.dumps(line) + "\n" for line in kept)
-    write_atomic(log, lambda partial: _write_text(partial, text))
+    write_text(log, "".join(json.dumps(line) + "\n" for line in kept))
 
 
 def _lines(log: Path) -> list[dict[str, Any]]:
     """The whole lines of a log; a killed run may leave half of one at the end."""
     lines = log.read_text().splitlines(keepends=True) if log.exists() else []
     return [json.loads(line) for line in lines if line.endswith("\n")]
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text)

@@ -9,7 +9,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from anonbench.cache import write_atomic
+from anonbench.cache import write_text
 from anonbench.cards import Checkpoint, ModelCard
 from anonbench.crops import PACKAGED_TEMPLATE
 from anonbench.generators.build import TEMPLATE_EMBEDDING, module_tensors
@@ -61,7 +61,8 @@ class ModelFiles:
             final={name: round(value, 4) for name, value in final.items()},
         )
         content = self._content(record, Checkpoint(file=weights.name, sha256=file_sha256(weights)))
-        write_atomic(self.path, lambda partial: _write_yaml(partial, content))
+        text = yaml.safe_dump(content, sort_keys=False, width=110, default_flow_style=None)
+        write_text(self.path, text)
         return self.path
 
     def _content(self, record: TrainingRecord, checkpoint: Checkpoint) -> dict[str, Any]:
@@ -84,7 +85,3 @@ def template_tensors(template: SurfaceTemplate) -> dict[str, Tensor]:
     """What a checkpoint must carry so that a model knows its body template; the packaged one it knows anyway."""
     packaged = template.name == PACKAGED_TEMPLATE
     return {} if packaged else {TEMPLATE_EMBEDDING: template.embedding}
-
-
-def _write_yaml(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(yaml.safe_dump(content, sort_keys=False, width=110, default_flow_style=None))

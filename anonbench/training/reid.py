@@ -22,7 +22,7 @@ import yaml
 from pydantic import Field
 from torch import Tensor, nn
 
-from anonbench.cache import write_atomic
+from anonbench.cache import write_atomic, write_text
 from anonbench.cards import Strict
 from anonbench.features.osnet import Width, osnet, synthetic_input
 from anonbench.metrics.ranking import cmc, euclidean_distances, mean_average_precision, rank
@@ -187,7 +187,7 @@ def write_extractor(
     }
     write_atomic(folder / checkpoint, lambda path: _write_bytes(path, content))
     text = yaml.safe_dump(card, sort_keys=False, width=110)
-    write_atomic(folder / f"{NAME}.yaml", lambda path: _write_text(path, text))
+    write_text(folder / f"{NAME}.yaml", text)
     return folder / f"{NAME}.yaml"
 
 
@@ -215,10 +215,6 @@ def _losses(
 
 def _write_bytes(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-
-
-def _write_text(path: Path, content: str) -> None:
-    path.write_text(content)
 
 
 @click.command()
