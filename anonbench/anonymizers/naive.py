@@ -110,9 +110,19 @@ def gaussian_blur(image: Tensor, sigma: float) -> Tensor:
     the border, so the weights of the pixels inside are made to sum to one.
     """
     height, width = image.shape[2:]
-    rows, columns = (_gaussian_matrix(n, sigma * height).to(image.device) for n in (height, width))
+    rows, columns = (gaussian_matrix(n, sigma * height).to(image.device) for n in (height, width))
     blurred = rows @ image.double() @ columns.T
     return blurred.round().clamp(0, 255).to(torch.uint8)
+
+
+def gaussian_matrix(length: int, sigma: float) -> Tensor:
+    """float64 (length, length): row i holds the weights of all pixels for pixel i, which sum to one.
+
+    sigma: standard deviation in pixels.
+    """
+    position = torch.arange(length, dtype=torch.float64)
+    weights = torch.exp(-((position[:, None] - position) ** 2) / (2 * sigma**2))
+    return weights / weights.sum(dim=1, keepdim=True)
 
 
 def pixelate(image: Tensor, mask: Tensor, blocks: int) -> Tensor:
@@ -134,13 +144,6 @@ def pixelate(image: Tensor, mask: Tensor, blocks: int) -> Tensor:
     areas = weights.new_zeros((len(image), 1, count)).index_add_(2, block, weights)
     means = (totals / areas.clamp(min=1)).round().to(torch.uint8)
     return composite(image, means[:, :, block].reshape(image.shape), mask)
-
-
-def _gaussian_matrix(length: int, sigma: float) -> Tensor:
-    """float64 (length, length): row i holds the weights of all pixels for pixel i."""
-    position = torch.arange(length, dtype=torch.float64)
-    weights = torch.exp(-((position[:, None] - position) ** 2) / (2 * sigma**2))
-    return weights / weights.sum(dim=1, keepdim=True)
 
 
 def _noise(key: str, size: tuple[int, int]) -> Tensor:
