@@ -114,9 +114,14 @@ def open_image(content: bytes, path: Path) -> Image.Image:
         raise DataError(f"{path}: broken image ({reason}); copy it again or remove it") from error
 
 
+def is_deep(image: Image.Image, content: bytes) -> bool:
+    """Whether an image, decoded from `content`, has more than 8 bits per channel."""
+    return image.mode in _DEEP or _png_bit_depth(content) > 8
+
+
 def _unlike_rgb(image: Image.Image, content: bytes) -> str:
     """What makes an image something else than 8-bit RGB; empty if nothing does."""
-    if image.mode in _DEEP or _png_bit_depth(content) > 8:
+    if is_deep(image, content):
         return "16- or 32-bit"
     if "transparency" in image.info or image.mode.endswith(("A", "a")):
         return "transparent"
