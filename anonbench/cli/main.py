@@ -12,6 +12,7 @@ COMMANDS = {
     "run": "Run protocols for one model and print or store the records.",
     "compare": "Compare models: run what is missing, then tables, plots, galleries and a report.",
     "gallery": "Draw what models do to the same people.",
+    "anonymize": "Replace the people in photos and video.",
     "train": "Train a generator from its card, or go on with a run.",
     "models": "List the anonymizers; find centres for their truncation.",
     "protocols": "List the protocols, what they measure and their presets.",

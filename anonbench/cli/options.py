@@ -26,6 +26,15 @@ extractor: Decorator = click.option(
     "--extractor", "extractors", multiple=True, metavar="NAME",
     help="Feature extractor instead of the preset's; may be repeated.",
 )  # fmt: skip
+detector: Decorator = click.option(
+    "--detector", default="mediapipe", show_default=True, metavar="NAME|file=DIR",
+    help="mediapipe, torchvision, detectron2, or file=DIR with detection files.",
+)  # fmt: skip
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """A number with its noun, as in 1 photo, 3 photos; many: a plural that does not end in s."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
 
 
 def command_line() -> str:
