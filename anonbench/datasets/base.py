@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import pandas as pd
+from torch import Tensor
 
 from anonbench.crops import PersonCrops
 from anonbench.template import SurfaceTemplate, body_template
@@ -47,6 +48,29 @@ class CropDataset(Protocol):
 
     def load(self, indices: Sequence[int]) -> PersonCrops:
         """The crops at these positions, in this order."""
+        ...
+
+
+class ClipDataset(CropDataset, Protocol):
+    """Crops of tracked people in clips. `samples` adds the int columns clip (one track of one person) and frame
+    (number of the moment in its clip: consecutive moments are 1 / `frame_rate` seconds apart)."""
+
+    @property
+    def flow_source(self) -> str:
+        """Where the flow comes from: "exact" (rendered) or "dis" (estimated). Part of metric keys."""
+        ...
+
+    @property
+    def frame_rate(self) -> float:
+        """Moments per second."""
+        ...
+
+    def flow(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Backward optical flow of the untouched crops at these positions.
+
+        float32 (B, 2, H, W): x and y in pixels from each pixel to where its point was one moment before; bool
+        (B, 1, H, W): where the crop of that moment shows the point. Nothing is valid in the first of a clip.
+        """
         ...
 
 

@@ -1,5 +1,6 @@
 """Pinhole cameras that frame a person, and what a camera does to the light it gets."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,13 +13,15 @@ from anonbench.datasets.synthetic.streams import Stream, stream
 @dataclass(frozen=True)
 class Camera:
     """A pinhole camera: `centre` (3,) in metres, rows of `rotation` (3, 3) are image right, image down and
-    viewing direction; pixel = scale * projection + offset; target is what it looks at."""
+    viewing direction; pixel = scale * projection + offset; target is what it looks at. sensor: left, top,
+    right and bottom of the picture that the crop is cut from, as projections; None: the crop is all of it."""
 
     centre: Floats
     rotation: Floats
     target: Floats
     scale: float
     offset: Floats
+    sensor: tuple[float, float, float, float] | None = None
 
     def pixels(self, points: Floats) -> Floats:
         """(..., 2) x, y in pixels of world points (..., 3); the centre of the top left pixel is 0.5."""
@@ -43,6 +46,47 @@ def frame(
     azimuth: radians, 0 in front, or random. Half of the cameras hang high, as surveillance cameras do.
     """
     height, width = size
+    camera = _placed(rng, points, azimuth)
+    seen = camera.pixels(points)
+    low, high_corner = seen.min(0), seen.max(0)
+    extent = high_corner - low
+    scale = min(height * rng.uniform(0.80, 0.95) / extent[1], width * rng.uniform(0.86, 0.98) / extent[0])
+    middle = np.array([width, height]) * (0.5 + rng.normal(0, 0.015, 2))
+    offset = middle - scale * (low + high_corner) / 2
+    return Camera(camera.centre, camera.rotation, camera.target, float(scale), offset)
+
+
+def follow(
+    rng: np.random.Generator, moments: Sequence[Floats], way: Floats, size: tuple[int, int]
+) -> list[Camera]:
+    """A random camera that stands still, and its crop of `size` (H, W) that follows somebody.
+
+    moments: their points (N, 3) at each of T moments; way: (T, 3), where their middle goes. The crop moves with
+    the way and keeps the size of the person, as smoothed windows of a tracked video do: limbs do not shake it.
+    """
+    height, width = size
+    camera = _placed(rng, np.concatenate(moments), None)
+    centres, depths = camera.pixels(way), camera.depth(way)
+    around = [
+        depth * (camera.pixels(points) - centre)
+        for points, centre, depth in zip(moments, centres, depths, strict=True)
+    ]
+    low, high = np.min([a.min(0) for a in around], 0), np.max([a.max(0) for a in around], 0)
+    extent = high - low
+    scale = min(height * rng.uniform(0.80, 0.95) / extent[1], width * rng.uniform(0.86, 0.98) / extent[0])
+    middle = np.array([width, height]) * (0.5 + rng.normal(0, 0.015, 2)) - scale * (low + high) / 2
+    scales = scale * depths
+    offsets = middle - scales[:, None] * centres
+    corners = np.concatenate([-offsets, [width, height] - offsets]) / np.tile(scales, 2)[:, None]
+    left, top, right, bottom = (float(value) for value in (*corners.min(0), *corners.max(0)))
+    return [
+        Camera(camera.centre, camera.rotation, camera.target, float(s), offset, (left, top, right, bottom))
+        for s, offset in zip(scales, offsets, strict=True)
+    ]
+
+
+def _placed(rng: np.random.Generator, points: Floats, azimuth: float | None) -> Camera:
+    """A camera that looks at the middle of `points` (N, 3), in units of its image plane."""
     angle = rng.uniform(-np.pi, np.pi)
     angle = angle if azimuth is None else azimuth
     eye_level, high = rng.uniform(-3, 12), rng.uniform(10, 38)
@@ -50,14 +94,7 @@ def frame(
     distance = rng.uniform(3.5, 9)
     target = (points.min(0) + points.max(0)) / 2
     outwards = np.array([np.sin(angle) * np.cos(tilt), -np.cos(angle) * np.cos(tilt), np.sin(tilt)])
-    camera = _look_at(target + distance * outwards, target)
-    seen = camera.pixels(points)
-    low, high_corner = seen.min(0), seen.max(0)
-    extent = high_corner - low
-    scale = min(height * rng.uniform(0.80, 0.95) / extent[1], width * rng.uniform(0.86, 0.98) / extent[0])
-    middle = np.array([width, height]) * (0.5 + rng.normal(0, 0.015, 2))
-    offset = middle - scale * (low + high_corner) / 2
-    return Camera(camera.centre, camera.rotation, target, float(scale), offset)
+    return _look_at(target + distance * outwards, target)
 
 
 def _look_at(centre: Floats, target: Floats) -> Camera:
@@ -92,8 +129,17 @@ class Response:
         return (np.clip(image + self.grain, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-def response(seed: int, camera: int, shot: tuple[int, ...], size: tuple[int, int]) -> Response:
-    """The response of camera number `camera` for one shot: its character is fixed, exposure and grain vary."""
+def response(
+    seed: int,
+    camera: int,
+    shot: tuple[int, ...],
+    size: tuple[int, int],
+    frame: tuple[int, ...] | None = None,
+) -> Response:
+    """The response of camera number `camera` for one shot: its character is fixed, exposure and grain vary.
+
+    frame: key of the grain, where several frames share the exposure of a shot.
+    """
     fixed = stream(seed, Stream.CAMERA, camera)
     balance = (1 + fixed.normal(0, 0.05, 3)) * fixed.uniform(0.8, 1.15)
     crosstalk = np.eye(3) + fixed.normal(0, 0.025, (3, 3))
@@ -102,4 +148,5 @@ def response(seed: int, camera: int, shot: tuple[int, ...], size: tuple[int, int
     rng = stream(seed, Stream.RESPONSE, *shot)
     exposure = rng.uniform(0.84, 1.16) * (1 + rng.normal(0, 0.02, 3))
     gain = crosstalk * (balance * exposure)[None]
-    return Response(gain, float(gamma), float(vignetting), float(blur), rng.normal(0, noise, (*size, 3)))
+    grain = (rng if frame is None else stream(seed, Stream.RESPONSE, *frame)).normal(0, noise, (*size, 3))
+    return Response(gain, float(gamma), float(vignetting), float(blur), grain)

@@ -62,10 +62,12 @@ def render_chunk(job: Job) -> None:
     """Render one chunk into its safetensors file, unless another process was faster.
 
     image, plate uint8 (N, 3, H, W); person_mask uint8 (N, 1, H, W); surface int16 (N, H, W); keypoints
-    float32 (N, 17, 3). Chunks are always whole, so that sets of another count can use them.
+    float32 (N, 17, 3); clips add flow float32 (N, 2, H, W) and flow_valid uint8 (N, 1, H, W). Chunks are
+    always whole, so that sets of another count can use them.
     """
     from anonbench.datasets.synthetic.body import body
     from anonbench.datasets.synthetic.render import render
+    from anonbench.datasets.synthetic.walks import render_clips
 
     file = Path(job.file)
     if file.exists():
@@ -73,7 +75,8 @@ def render_chunk(job: Job) -> None:
     split = replace(SPLITS[job.split], correlation=job.correlation)
     first = job.number * CHUNK
     plans = [split.plan(split, job.seed, i) for i in range(first, first + CHUNK)]
-    samples = render(body(), job.seed, plans, job.size)
+    in_clips = plans[0].moment is not None
+    samples = (render_clips if in_clips else render)(body(), job.seed, plans, job.size)
 
     def stacked(name: str) -> NDArray[Any]:
         return np.stack([getattr(sample, name) for sample in samples])
@@ -85,6 +88,10 @@ def render_chunk(job: Job) -> None:
         "surface": stacked("surface").astype(np.int16),
         "keypoints": stacked("keypoints"),
     }
+    motions = [sample.motion for sample in samples if sample.motion is not None]
+    if motions:
+        arrays["flow"] = np.stack([motion.flow for motion in motions]).transpose(0, 3, 1, 2)
+        arrays["flow_valid"] = np.stack([motion.visible for motion in motions])[:, None].astype(np.uint8)
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     write_atomic(file, lambda path: save_file(contiguous, path))
 

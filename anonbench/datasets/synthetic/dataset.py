@@ -17,7 +17,7 @@ from torch import Tensor
 from anonbench.cache import cache_dir, make_folder
 from anonbench.crops import Outcome, PersonCrops
 from anonbench.datasets.synthetic.chunks import CHUNK, Job, default_workers, read_chunk, render_chunks
-from anonbench.datasets.synthetic.splits import SPLITS, Plan, Split
+from anonbench.datasets.synthetic.splits import FRAME_RATE, SPLITS, Plan, Split
 from anonbench.errors import UsageError
 
 VERSION = 1
@@ -27,9 +27,9 @@ VERSION = 1
 class SyntheticDataset:
     """One split of synthetic people at one size, a `CropDataset`.
 
-    split: train, val, reid, reid_train, pose_swap or background_swap (`SPLITS`).
+    split: train, val, reid, reid_train, pose_swap, background_swap or walks (`SPLITS`).
     size: (H, W), multiples of 8.
-    count: number of samples for train and val, of identities for the other splits; None: the split's own.
+    count: number of samples for train and val, of identities or clips for the other splits; None: the split's own.
     seed: another seed gives other people, places and shots.
     cache: folder to render into, None: `cache_dir()`.
     workers: rendering processes, None: one per CPU core. They never change a byte.
@@ -40,6 +40,8 @@ class SyntheticDataset:
     """
 
     notes: tuple[str, ...] = ()
+    flow_source = "exact"
+    frame_rate = FRAME_RATE
 
     def __init__(
         self,
@@ -104,6 +106,13 @@ class SyntheticDataset:
         """uint8 (B, 3, H, W): the same shots without the person, their shadow and the occluder."""
         return torch.from_numpy(self._read(indices, ("plate",))["plate"])
 
+    def flow(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Exact backward optical flow of `walks` (see `ClipDataset.flow`). Raises UsageError for other splits."""
+        if self._split.name != "walks":
+            raise UsageError(f"{self.name} holds no clips: only synthetic/walks has optical flow")
+        arrays = self._read(indices, ("flow", "flow_valid"))
+        return torch.from_numpy(arrays["flow"]), torch.from_numpy(arrays["flow_valid"].astype(bool))
+
     def _read(self, indices: Sequence[int], names: Sequence[str]) -> dict[str, NDArray[Any]]:
         # NumPy, not torch: its indexing starts no threads, which crawl on a busy machine.
         positions = np.asarray(indices, dtype=np.int64).reshape(-1)
@@ -158,6 +167,9 @@ def _table(plans: Sequence[Plan]) -> pd.DataFrame:
     factors = [p.factors for p in plans if p.factors is not None]
     if factors:
         columns["identity"], columns["pose"], columns["background"] = map(list, zip(*factors, strict=True))
+    moments = [p.moment for p in plans if p.moment is not None]
+    if moments:
+        columns["clip"], columns["frame"] = map(list, zip(*moments, strict=True))
     return pd.DataFrame(columns)
 
 

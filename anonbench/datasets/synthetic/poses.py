@@ -14,6 +14,8 @@ Pose = dict[str, Vector]
 KINDS = ("walk", "stand", "sit", "raise", "phone")
 ODDS = (0.5, 0.2, 0.06, 0.12, 0.12)
 SIDES = ((".L", 1), (".R", -1))
+STRIDE = (0.22, 0.45)
+"""How far a leg swings to the front and to the back in a walk, radians."""
 ARM_REST = 0.62
 """Rotation that brings an arm from the A-pose down to the body."""
 
@@ -22,8 +24,20 @@ def random_pose(rng: np.random.Generator, kind: str | None = None) -> tuple[str,
     """A pose of a random kind, or of the given one."""
     chosen = str(rng.choice(KINDS, p=ODDS))
     kind = kind or chosen
-    phase, stride = rng.uniform(0, 2 * np.pi), rng.uniform(0.22, 0.45)
-    busy = rng.integers(3)  # which arm a gesture takes: left, right, both
+    phase, stride = rng.uniform(0, 2 * np.pi), rng.uniform(*STRIDE)
+    busy = int(rng.integers(3))  # which arm a gesture takes: left, right, both
+    return kind, _pose(rng, kind, phase, stride, busy)
+
+
+def walking_pose(rng: np.random.Generator, phase: float, stride: float) -> Pose:
+    """A moment of a walk. phase: radians, falling as time goes on; stride: how far a leg swings, radians.
+
+    Generators in equal states give the same posture, so that phases of one walk differ in the swing alone.
+    """
+    return _pose(rng, "walk", phase, stride, busy=0)
+
+
+def _pose(rng: np.random.Generator, kind: str, phase: float, stride: float, busy: int) -> Pose:
     pose: Pose = {}
     for k, (suffix, sign) in enumerate(SIDES):
         step = stride * np.sin(phase + k * np.pi) if kind == "walk" else 0.0
@@ -34,7 +48,7 @@ def random_pose(rng: np.random.Generator, kind: str | None = None) -> tuple[str,
     pose["neck01"] = rng.normal(0, 0.08, 3)
     pose["head"] = rng.normal(0, 0.1, 3)
     pose["head"][2] += rng.normal(0, 0.2)
-    return kind, pose
+    return pose
 
 
 def _leg(rng: np.random.Generator, kind: str, phase: float, step: float) -> Pose:

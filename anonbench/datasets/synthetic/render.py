@@ -11,7 +11,7 @@ from scipy.ndimage import binary_dilation, gaussian_filter
 from anonbench.crops import NO_VERTEX
 from anonbench.datasets.synthetic import scene, shading
 from anonbench.datasets.synthetic.body import Body, Bools, Bytes, Floats, Ints, Posed
-from anonbench.datasets.synthetic.camera import Camera, frame, response
+from anonbench.datasets.synthetic.camera import Camera, Response, frame, response
 from anonbench.datasets.synthetic.keypoints import coco_keypoints
 from anonbench.datasets.synthetic.outfit import Material, Mesh, dress
 from anonbench.datasets.synthetic.poses import Pose, random_pose
@@ -29,16 +29,26 @@ OCCLUDED_SHARE = 0.12
 
 
 @dataclass(frozen=True)
+class Motion:
+    """Backward optical flow. flow: float32 (H, W, 2), x and y in pixels from each pixel's centre to where its
+    point was in the frame before; visible: bool (H, W), where that frame shows the point."""
+
+    flow: Floats
+    visible: Bools
+
+
+@dataclass(frozen=True)
 class Sample:
     """One rendered crop. image, plate: uint8 (H, W, 3), the crop and the same shot without person and
     occluder; person_mask: bool (H, W), every pixel with any colour of the person; surface: int32 (H, W);
-    keypoints: float32 (17, 3)."""
+    keypoints: float32 (17, 3). motion: where everything was one frame before, in clips."""
 
     image: Bytes
     plate: Bytes
     person_mask: Bools
     surface: Ints
     keypoints: Floats
+    motion: Motion | None = None
 
 
 def render(body: Body, seed: int, plans: Sequence[Plan], size: tuple[int, int]) -> list[Sample]:
@@ -53,13 +63,14 @@ def render(body: Body, seed: int, plans: Sequence[Plan], size: tuple[int, int]) 
 
 
 @dataclass(frozen=True)
-class _Shot:
+class Shot:
     """A posed and dressed person before a camera."""
 
     body: Body
     seed: int
     plan: Plan
     who: Identity
+    posed: Posed
     mesh: Mesh
     camera: Camera
     tracer: "Tracer"
@@ -79,24 +90,28 @@ def _render(
     mesh = dress(body, who, posed, sitting=pose[0] == "sit", coarse=size[0] <= COARSE_ROWS)
     camera = frame(stream(seed, Stream.VIEW, *plan.view), mesh.vertices[mesh.person], size, plan.azimuth)
     light = scene.random_light(stream(seed, Stream.LIGHT, *plan.light), plan.light_theme)
-    shot = _Shot(body, seed, plan, who, mesh, camera, Tracer(mesh, camera), light, size)
+    shot = Shot(body, seed, plan, who, posed, mesh, camera, Tracer(mesh, camera), light, size)
+    return photograph(shot, response(seed, plan.camera, plan.shot, size))
 
+
+def photograph(shot: Shot, develop: Response) -> Sample:
+    """The sample that a shot gives: person, shadow and place composed and developed, with the ground truth."""
+    plan, size = shot.plan, shot.size
     layer = _person(shot)
     plate, ground = _plate(shot)
     shadow = _ground_shadow(shot, ground) if plan.ground_shadow else np.zeros(size)
     image = plate * (1 - shadow)[..., None] * (1 - layer.coverage[..., None]) + layer.radiance
-    cover = occluder(stream(seed, Stream.OCCLUDER, *plan.shot), size) if plan.occluders else None
+    cover = occluder(stream(shot.seed, Stream.OCCLUDER, *plan.shot), size) if plan.occluders else None
     hidden = np.zeros(size, bool)
     if cover is not None:
         reflectance, hidden = cover
-        image = np.where(hidden[..., None], reflectance * light.level, image)
-    develop = response(seed, plan.camera, plan.shot, size)
+        image = np.where(hidden[..., None], reflectance * shot.light.level, image)
     return Sample(
         image=develop(_display(image)),
         plate=develop(_display(plate)),
         person_mask=grown((layer.person > 0) & ~hidden),
         surface=np.where(hidden, NO_VERTEX, layer.surface).astype(np.int32),
-        keypoints=coco_keypoints(body, posed, camera, shot.tracer.first_hit, hidden),
+        keypoints=coco_keypoints(shot.body, shot.posed, shot.camera, shot.tracer.first_hit, hidden),
     )
 
 
@@ -160,7 +175,7 @@ class _Layer:
     surface: Ints
 
 
-def _person(shot: _Shot) -> _Layer:
+def _person(shot: Shot) -> _Layer:
     """Cast SUPERSAMPLING^2 rays per pixel of the person's bounding box and average them."""
     low, high = _bounding_box(shot.camera.pixels(shot.mesh.vertices), shot.size)
     rows, columns = high[1] - low[1], high[0] - low[0]
@@ -197,7 +212,7 @@ def _bounding_box(pixels: Floats, size: tuple[int, int]) -> tuple[Ints, Ints]:
     return low, high
 
 
-def _shade(shot: _Shot, face: Ints, barycentric: Floats, directions: Floats) -> tuple[Floats, Ints]:
+def _shade(shot: Shot, face: Ints, barycentric: Floats, directions: Floats) -> tuple[Floats, Ints]:
     """Radiance (N, 3) and material (N,) of hits."""
     mesh, who, light = shot.mesh, shot.who, shot.light
     corners = mesh.faces[face]
@@ -219,7 +234,7 @@ STANDING = np.array([[-0.3, -0.2, -0.95], [0.3, 0.2, 0.78]])
 """Bounding box of somebody standing, metres: frames places that must not depend on the person."""
 
 
-def _plate(shot: _Shot) -> tuple[Floats, Floats]:
+def _plate(shot: Shot) -> tuple[Floats, Floats]:
     """The lit place without the person, linear (H, W, 3), and the distance to its ground (H, W)."""
     plan, seed, camera = shot.plan, shot.seed, shot.camera
     floor = float(shot.mesh.vertices[:, 2].min())
@@ -232,7 +247,7 @@ def _plate(shot: _Shot) -> tuple[Floats, Floats]:
     return colours**shading.GAMMA * light.level * light.colour, ground
 
 
-def _ground_shadow(shot: _Shot, ground: Floats) -> Floats:
+def _ground_shadow(shot: Shot, ground: Floats) -> Floats:
     """(H, W) share of light that the person keeps from the ground, given its distance along each ray."""
     camera, light = shot.camera, shot.light
     near = np.isfinite(ground)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import map_coordinates
 
 from anonbench.datasets.synthetic.body import Bools, Floats
 from anonbench.datasets.synthetic.camera import Camera
@@ -10,6 +11,9 @@ from anonbench.datasets.synthetic.themes import THEMES, Theme, colour
 
 HORIZON = 60.0
 """Metres beyond which a plane is not drawn."""
+
+SENSOR_GRID = 256
+"""Points across the picture that a crop is cut from, at which its noise is drawn."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ def background(
     {"open": painter.open, "street": painter.street, "park": painter.park, "room": painter.room}[
         THEMES[theme].place
     ]()
-    image = painter.image * (0.84 + 0.3 * noise(rng, size)[..., None])
+    image = painter.image * (0.84 + 0.3 * painter.noise()[..., None])
     return np.clip(image, 0, 1), painter.ground_distance
 
 
@@ -86,7 +90,7 @@ class _Painter:
     def __init__(
         self, rng: np.random.Generator, theme: Theme, camera: Camera, floor: float, size: tuple[int, int]
     ) -> None:
-        self.rng, self.theme, self.size = rng, theme, size
+        self.rng, self.theme, self.size, self.camera = rng, theme, size, camera
         y, x = np.mgrid[0 : size[0], 0 : size[1]]
         forward = camera.rotation[2] * [1, 1, 0]
         forward /= np.linalg.norm(forward)
@@ -103,6 +107,18 @@ class _Painter:
 
     def pick(self, choices: tuple[tuple[int, int, int], ...]) -> Floats:
         return colour(self.rng, choices, 0.03)
+
+    def noise(self, octaves: int = 5) -> Floats:
+        """(H, W) smooth noise in [0, 1] that stays with the picture where the crop moves over it."""
+        if self.camera.sensor is None:
+            return noise(self.rng, self.size, octaves)
+        whole = noise(self.rng, (SENSOR_GRID, SENSOR_GRID), octaves)
+        left, top, right, bottom = self.camera.sensor
+        y, x = np.mgrid[0 : self.size[0], 0 : self.size[1]] + 0.5
+        column = ((x - self.camera.offset[0]) / self.camera.scale - left) / (right - left)
+        row = ((y - self.camera.offset[1]) / self.camera.scale - top) / (bottom - top)
+        places = np.stack([row, column]) * (SENSOR_GRID - 1)
+        return np.asarray(map_coordinates(whole, places, order=1, mode="nearest"))
 
     def sky(self) -> None:
         up = np.clip(self.directions[..., 2:], 0, 1)
@@ -186,7 +202,7 @@ class _Painter:
         """A hedge or trees behind, with the structure of leaves."""
         top = self.rng.uniform(1.0, 6)
         seen = self._cover(1, self.rng.uniform(2, 12), "plain", 1.0, self.pick(self.theme.wall), top)
-        leaves = noise(self.rng, self.size, 7)[..., None]
+        leaves = self.noise(7)[..., None]
         np.copyto(self.image, self.image * (0.45 + 0.95 * leaves), where=seen[..., None])
         if self.rng.random() < 0.5:
             trunk = (self.directions[..., 0] - self.rng.uniform(-0.25, 0.25)) / self.rng.uniform(0.012, 0.03)

@@ -24,6 +24,7 @@ class Plan:
     pose, view, light, scene, scene_light, shot: keys of random streams. `light` falls on the person,
     `scene_light` on the place, `shot` is the exposure, grain and occluder. azimuth: fixed direction of view
     (radians, 0 in front) or random. fixed_scene_camera: the place is framed for anybody, not for this person.
+    factors: identity, pose and place of a factorial split. moment: clip and frame.
     """
 
     key: str
@@ -46,6 +47,7 @@ class Plan:
     occluders: bool = True
     fixed_scene_camera: bool = False
     factors: tuple[int, int, int] | None = None
+    moment: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,25 @@ def _swap(split: Split, seed: int, index: int) -> Plan:
     )
 
 
+FRAME_RATE = 10.0
+"""Frames per second of clips: what the `video` protocol samples from real clips too."""
+WALK_FRAMES = 16
+"""Frames of a clip; `chunks.CHUNK` is a multiple, so that a clip lies in one file."""
+
+
+def _walk(split: Split, seed: int, index: int) -> Plan:
+    """One frame of a clip; all frames of a clip share everything but the moment."""
+    clip, moment = divmod(index, WALK_FRAMES)
+    plan = _independent(split, seed, clip, 0)
+    return replace(
+        plan,
+        key=f"{split.name}/{clip:04d}_{moment:02d}",
+        pose_kind="walk",
+        occluders=False,
+        moment=(clip, moment),
+    )
+
+
 OFFICE = next(i for i, theme in enumerate(THEMES) if theme.name == "office")
 
 SPLITS = {
@@ -160,5 +181,6 @@ SPLITS = {
         Split("reid_train", 3, 1_000, REID_VIEWS, _reid),
         Split("pose_swap", 4, 8, POSES["pose_swap"] * PLACES["pose_swap"], _swap),
         Split("background_swap", 5, 8, POSES["background_swap"] * PLACES["background_swap"], _swap),
+        Split("walks", 6, 40, WALK_FRAMES, _walk),
     )
 }

@@ -25,6 +25,7 @@ class Stream(IntEnum):
     OCCLUDER = 25
     THEME = 26
     CAMERA = 27
+    WALK = 28
 
 
 def stream(seed: int, kind: Stream, *numbers: int) -> np.random.Generator:
