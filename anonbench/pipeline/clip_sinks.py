@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
 import av
 from av.container import OutputContainer
@@ -33,7 +33,7 @@ ENCODER_THREADS = 4
 
 JPEG_QUALITY = 95
 
-AnyPacket = Packet[Stream]
+AnyPacket: TypeAlias = "Packet[Any]"
 
 _BITEXACT = {"fflags": "+bitexact"}
 """No date, no version and no random number in the file."""
@@ -192,7 +192,9 @@ def _sound_packets(container: OutputContainer, path: Path) -> Iterator[list[Iter
         yield [_packets(source.demux(sound), stream, start_of(source))]
 
 
-def _packets(source: Iterable[AnyPacket], stream: Stream, start: Fraction = Fraction(0)) -> Iterator[AnyPacket]:
+def _packets(
+    source: Iterable[AnyPacket], stream: Stream, start: Fraction = Fraction(0)
+) -> Iterator[AnyPacket]:
     """Packets for another file, in which they come `start` seconds earlier."""
     for packet in source:
         if packet.dts is None or packet.pts is None:
