@@ -14,8 +14,8 @@ _COUNTS = re.compile(r"[0-o]*[0-O]")
 
 def encode(mask: Tensor) -> str:
     """The `counts` of COCO's compressed RLE of a mask, bool (H, W)."""
-    runs = coco.encode(np.asfortranarray(mask.numpy().astype(np.uint8)))["counts"]
-    return runs.decode("ascii")
+    runs = coco.encode(np.asfortranarray(mask.numpy().astype(np.uint8)))
+    return bytes(runs["counts"]).decode("ascii")
 
 
 def decode(counts: str, size: tuple[int, int]) -> Tensor:

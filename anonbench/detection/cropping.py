@@ -62,7 +62,7 @@ def crop_people(
     pairs = list(zip(people, windows, strict=True))
     n = len(people)
     crops = PersonCrops(
-        image=_stack([_image(image, window, size) for window in windows], (0, 3, *size), torch.uint8),
+        image=_stack([cut_out(image, window, size) for window in windows], (0, 3, *size), torch.uint8),
         person_mask=_stack(
             [_mask(person, window, size, cover_all) for person, window in pairs], (0, 1, *size), torch.bool
         ),
@@ -79,15 +79,18 @@ def crop_people(
     return crops, windows
 
 
-def _stack(parts: list[Tensor], empty: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    return torch.stack(parts) if parts else torch.empty(empty, dtype=dtype)
+def cut_out(image: Tensor, window: Window, size: tuple[int, int]) -> Tensor:
+    """What `window` shows of an image, uint8 (3, H, W), at `size` (h, w): uint8 (3, h, w).
 
-
-def _image(image: Tensor, window: Window, size: tuple[int, int]) -> Tensor:
-    """uint8 (3, h, w): the window, edge pixels repeated outside the image."""
+    The window may reach beyond the image, whose edge pixels are repeated there, but must meet it. Raises ValueError where it does not.
+    """
     inside = _within(window, Window(0, 0, image.shape[1], image.shape[2]))
     found = _resample(image[(slice(None), *inside.slices)].float(), inside, window, size, "replicate")
     return found.round().clamp(0, 255).to(torch.uint8)
+
+
+def _stack(parts: list[Tensor], empty: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    return torch.stack(parts) if parts else torch.empty(empty, dtype=dtype)
 
 
 def _mask(person: Person, window: Window, size: tuple[int, int], cover_all: bool) -> Tensor:
@@ -115,9 +118,9 @@ def _keypoints(person: Person, window: Window, size: tuple[int, int]) -> Tensor:
 
 
 def _within(window: Window, image: Window) -> Window:
-    """The part of the window that the image holds; a person lies inside the image, so there is one."""
     inside = window.overlap(image)
-    assert inside is not None
+    if inside is None:
+        raise ValueError(f"{window} shows nothing of an image of {image.size}")
     return inside
 
 

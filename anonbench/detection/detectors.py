@@ -12,7 +12,6 @@ from torch import Tensor
 from anonbench.cache import cache_dir
 from anonbench.cards import DetectorCard, packaged_card
 from anonbench.crops import Outcome
-from anonbench.detection.file_format import VERSION
 from anonbench.detection.files import image_digest, read_detections, write_detections
 from anonbench.detection.people import Detector, Person, PersonDetections
 from anonbench.detection.surface_head import NAME as SURFACE_HEAD
@@ -69,7 +68,7 @@ class CachedDetector:
 
     @cached_property
     def digest(self) -> str:
-        """sha256 of what decides the result: backend, surface head, file format, least score."""
+        """sha256 of what decides the result: backend, surface head, least score."""
         return _digest(self._kept_digest, self._min_score)
 
     def require(self) -> None:
@@ -88,7 +87,7 @@ class CachedDetector:
 
     @cached_property
     def _kept_digest(self) -> str:
-        return _digest(VERSION, self._backend.digest, _surface_head_digest())
+        return _digest(self._backend.digest, _surface_head_digest())
 
 
 class FileDetector:

@@ -7,8 +7,6 @@ from pydantic import Field, FiniteFloat
 from anonbench.cards import Strict
 from anonbench.crops import PACKAGED_TEMPLATE
 
-VERSION = 1
-
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Side = Annotated[int, Field(ge=1)]

@@ -5,6 +5,7 @@ import zipfile
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,6 @@ from anonbench.crops import NO_VERTEX, PACKAGED_TEMPLATE, Outcome
 from anonbench.datasets.images import MAX_PIXELS, read_bytes
 from anonbench.detection import coco_masks
 from anonbench.detection.file_format import (
-    VERSION,
     StoredDetections,
     StoredImage,
     StoredPerson,
@@ -49,7 +49,7 @@ def write_detections(
     surfaces = path.with_suffix(".npz")
     packed = _packed_surfaces(detections)
     stored = StoredDetections(
-        version=VERSION,
+        version=1,
         image=StoredImage(size=detections.size, name=name, sha256=image_digest(image)),
         people=tuple(_stored(person, detections.size) for person in detections.people),
         template=detections.template,
@@ -111,7 +111,7 @@ def _packed_surfaces(detections: PersonDetections) -> bytes:
     if not surfaces:
         return b""
     content = BytesIO()
-    np.savez_compressed(content, **surfaces)  # type: ignore[arg-type]  # its stub takes every keyword for another
+    np.savez_compressed(content, **surfaces)
     return content.getvalue()
 
 
@@ -147,7 +147,7 @@ def _check_image(path: Path, stored: StoredImage, image: Tensor | None) -> None:
         )
 
 
-def _read_surfaces(path: Path, stored: StoredDetections) -> dict[int, NDArray[np.integer]]:
+def _read_surfaces(path: Path, stored: StoredDetections) -> dict[int, NDArray[Any]]:
     """The arrays of the .npz, by person; nothing is unpacked that is larger than the image."""
     if stored.surfaces is None:
         return {}
@@ -185,7 +185,7 @@ class _PersonReader:
     def _stored(self) -> StoredPerson:
         return self.file.people[self.index]
 
-    def read(self, surface: NDArray[np.integer] | None) -> Person:
+    def read(self, surface: NDArray[Any] | None) -> Person:
         mask = self._mask()
         window = self._window(mask)
         keypoints = self._stored.keypoints
@@ -253,7 +253,7 @@ class _PersonReader:
             raise self._wrong("box", "must be x0, y0, x1, y1 of a box inside the image")
         return Window(top, left, bottom, right)
 
-    def _surface(self, surface: NDArray[np.integer] | None, window: Window) -> Tensor:
+    def _surface(self, surface: NDArray[Any] | None, window: Window) -> Tensor:
         if surface is None:
             return torch.full(window.size, NO_VERTEX, dtype=torch.int32)
         if surface.shape != window.size or not np.issubdtype(surface.dtype, np.integer):
