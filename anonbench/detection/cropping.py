@@ -82,7 +82,8 @@ def crop_people(
 def cut_out(image: Tensor, window: Window, size: tuple[int, int]) -> Tensor:
     """What `window` shows of an image, uint8 (3, H, W), at `size` (h, w): uint8 (3, h, w).
 
-    The window may reach beyond the image, whose edge pixels are repeated there, but must meet it. Raises ValueError where it does not.
+    The window may reach beyond the image, whose edge pixels are repeated there, but must meet it.
+    Raises ValueError where it does not.
     """
     inside = _within(window, Window(0, 0, image.shape[1], image.shape[2]))
     found = _resample(image[(slice(None), *inside.slices)].float(), inside, window, size, "replicate")
