@@ -34,7 +34,7 @@ class Steps:
 
 
 def steps(clip: ArrayLike, frame: ArrayLike) -> Steps:
-    """Every frame whose clip has the frame before it too, in the order of the samples.
+    """Every frame whose clip has the frame before it too, in the order of clips and frames.
 
     clip, frame: integers (N,). A missing moment ends no clip, but nothing is compared across it.
     Raises ValueError where a clip has a moment twice.
@@ -44,10 +44,11 @@ def steps(clip: ArrayLike, frame: ArrayLike) -> Steps:
     if len(where) != len(clips):
         raise ValueError("a clip has one of its frames twice")
     first: dict[int, int] = {}
-    for (c, f), i in where.items():
-        if c not in first or f < frames[first[c]]:
-            first[c] = i
-    found = [(i, where[c, f - 1], first[c]) for (c, f), i in where.items() if (c, f - 1) in where]
+    found = []
+    for c, f in sorted(where):
+        first.setdefault(c, where[c, f])
+        if (c, f - 1) in where:
+            found.append((where[c, f], where[c, f - 1], first[c]))
     now, before, start = np.array(found, dtype=np.int64).reshape(-1, 3).T
     return Steps(now, before, start)
 
@@ -152,18 +153,3 @@ def longest_leak(leaks: ArrayLike, clip: ArrayLike, frame: ArrayLike, frame_rate
         runs = np.split(own, np.flatnonzero(np.diff(own) != 1) + 1)
         longest[c] = max(len(run) for run in runs) / frame_rate
     return longest
-
-
-def latent_changes(tokens: ArrayLike, person: ArrayLike, frame: ArrayLike) -> dict[int, int]:
-    """How often each true person gets another latent from one of their frames to the next.
-
-    tokens: (N,), equal where latents are equal; person: (N,) true identity, below 0 is nobody; frame: (N,).
-    """
-    given, people = np.asarray(tokens), np.asarray(person, dtype=np.int64)
-    frames = np.asarray(frame, dtype=np.int64)
-    changes = {}
-    for p in np.unique(people[people >= 0]).tolist():
-        own = np.flatnonzero(people == p)
-        ordered = given[own[np.argsort(frames[own], kind="stable")]]
-        changes[p] = int((ordered[1:] != ordered[:-1]).sum())
-    return changes

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def protocol_names() -> list[str]:
     """Every protocol, in the order in which reports show them."""
-    order = ("reid", "fid", "lpips", "pose_swap", "background_swap")
+    order = ("reid", "fid", "lpips", "pose_swap", "background_swap", "video")
     return sorted(packaged_cards("protocols", ProtocolCard), key=order.index)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from anonbench.records import Record
 from anonbench.reporting.comparison import Comparison
-from anonbench.reporting.labels import OFFICIAL_EXTRACTORS, MetricKey
+from anonbench.reporting.labels import NO_NETWORK, OFFICIAL_EXTRACTORS, MetricKey
 
 FEW_SEEDS = 5
 """Fewer latent seeds than this say little about the spread (the `paper` presets use as many)."""
@@ -20,6 +20,7 @@ def caveats(comparison: Comparison) -> list[str]:
         *_synthetic(comparison),
         *_extractors(records),
         *_sample_size(comparison),
+        *_constancy(comparison),
         *_seeds(records),
         *_repository(records),
         *dict.fromkeys(f"{record.data.name}: {note}" for record in records for note in record.data.notes),
@@ -36,7 +37,7 @@ def _synthetic(comparison: Comparison) -> list[str]:
 
 def _extractors(records: Sequence[Record]) -> list[str]:
     found = {MetricKey.parse(key).extractor for record in records for key in record.metrics}
-    packaged = ", ".join(sorted(found - OFFICIAL_EXTRACTORS - {""}))
+    packaged = ", ".join(sorted(found - OFFICIAL_EXTRACTORS - NO_NETWORK - {""}))
     if not packaged:
         return []
     return [
@@ -52,6 +53,17 @@ def _sample_size(comparison: Comparison) -> list[str]:
         return []
     return [
         f"Fréchet distances at n = {fewest} are biased upwards: compare them at equal n and with the floor."
+    ]
+
+
+def _constancy(comparison: Comparison) -> list[str]:
+    measures = {row.key.measure for row in comparison.rows}
+    if "video.same_latent.consistency" not in measures:
+        return []
+    beside = "diversity" if "lpips.diversity" in measures else "the likeness between tracks"
+    return [
+        "Consistency in videos and warping error are best for an output that never changes, such as a grey or"
+        f" heavily blurred person: read them beside {beside} and realism."
     ]
 
 

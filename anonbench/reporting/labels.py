@@ -27,6 +27,8 @@ SETTINGS = {
     "reid.fresh_latent": "fresh latent per image",
     "reid.permuted_latent": "random latents, true identity",
     "reid.linkage": "untouched against anonymized",
+    "video.same_latent": "one latent per track",
+    "video.fresh_latent": "fresh latent per frame",
 }
 
 STATISTICS = {
@@ -61,6 +63,14 @@ STATISTICS = {
     },
     "reid_similarity": "Re-ID similarity, same latent",
     "sensitivity": "Controlled sensitivity: change by swap / by latent",
+    "consistency": "Likeness within tracks",
+    "between_tracks": "Likeness between tracks",
+    "warping_ratio": "Warping error over that of the untouched clips",
+    "warping_error": "Warping error",
+    "flicker_ratio": "Flicker over that of the untouched clips",
+    "flicker": "Flicker",
+    "uncovered": "Frames with an uncovered person",
+    "longest_leak": "Longest time uncovered",
 }
 """Names of statistics, in the order of the tables. Others follow with their underscores as spaces."""
 
@@ -85,6 +95,8 @@ HEADLINES = {
     "lpips.diversity": "Diversity: perceptual distance between two latents",
     "pose_swap.surface_ratio": "Pose swap: surface distance, same / different latent",
     "background_swap.surface_ratio": "Background swap: surface distance, same / different latent",
+    "video.same_latent.consistency": "Video: likeness within tracks, one latent per track",
+    "video.same_latent.warping_ratio": "Video: warping error, anonymized / untouched clips",
 }
 """The measures that answer the main questions, named after the question, in the headline table's order."""
 
@@ -121,13 +133,27 @@ GLOSSARY = {
         " constant output is perfectly consistent. Models without latents are compared between people instead."
     ),
     "background_swap.surface_ratio": "The same ratio where only the background changes.",
+    "video.same_latent.consistency": (
+        "Re-ID features of each frame of a tracked person against those of the frame before and of the first one."
+        " The floor is the likeness of different people. Read it beside the likeness between tracks: if everybody"
+        " is grey, or one and the same person, nobody changes."
+    ),
+    "video.same_latent.warping_ratio": (
+        "What remains of the change from frame to frame when the frame before is moved along the optical flow of the"
+        " untouched clip, over the same for the untouched clip. 1: as steady as the clip itself; above: texture"
+        " that swims or flickers. Blur scores below 1: read it beside realism."
+    ),
 }
 """How to read the headline measures."""
 
 OFFICIAL_EXTRACTORS = frozenset(
-    {"inception_v3", "clip_vit_b32", "dinov2_vit_l14", "vgg16", "alex", "osnet_x1_0_market1501", "template"}
+    {"inception_v3", "clip_vit_b32", "dinov2_vit_l14", "vgg16", "alex", "osnet_x1_0_market1501"}
 )
-"""Extractors that published numbers are made with, and the body template, which is no network."""
+"""Extractors that published numbers are made with."""
+
+NO_NETWORK = frozenset({"template", "pixels", "exact", "dis"})
+"""What stands in the place of an extractor without being a network: the body template, plain pixels, and the
+optical flow, exact or by OpenCV's DIS."""
 
 
 @dataclass(frozen=True)
