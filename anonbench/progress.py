@@ -4,14 +4,16 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
 from rich.progress import track as rich_track
+from rich.text import Text
 
 Item = TypeVar("Item")
 CONSOLE = Console(stderr=True)
 
 
-def track(items: Iterable[Item], description: str, total: int) -> Iterator[Item]:
-    """`items`, with a bar that disappears when they are through."""
+def track(items: Iterable[Item], description: str, total: int | None) -> Iterator[Item]:
+    """`items`, with a bar that disappears when they are through. total: none where it is not known before."""
     yield from rich_track(
         items,
         description=description,
@@ -20,3 +22,27 @@ def track(items: Iterable[Item], description: str, total: int) -> Iterator[Item]
         transient=True,
         disable=not CONSOLE.is_terminal,
     )
+
+
+def track_speed(items: Iterable[Item], description: str, total: int | None, unit: str) -> Iterator[Item]:
+    """`track` for long runs: the bar also tells how many, how many a second, and how long it will take."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Speed(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal) as bar:
+        yield from bar.track(items, total, description=f"{description} ({unit})")
+
+
+class _Speed(TextColumn):
+    """Items a second, lately."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+
+    def render(self, task: Task) -> Text:
+        """One decimal: these runs are slow."""
+        return Text(f"{task.speed:.1f}/s" if task.speed else "", style="progress.data.speed")

@@ -51,7 +51,7 @@ def completed(seen: Person, borrowed: Person, grow: bool) -> Person:
     grow: the mask is too small, and covers what either covers; otherwise it stays, and only the surface
     is completed inside it.
     """
-    window = _around(seen.window, borrowed.window)
+    window = _around(seen.window, borrowed.window) if grow else seen.window
     own, other = (_spread(p.mask, p.window, window, False) for p in (seen, borrowed))
     mask = own | other if grow else own
     known, lent = (_spread(p.surface, p.window, window, NO_VERTEX) for p in (seen, borrowed))
@@ -71,9 +71,11 @@ def _around(a: Window, b: Window) -> Window:
 
 
 def _spread(values: Tensor, held: Window, window: Window, fill: bool | int) -> Tensor:
-    """`values` (h, w) of the window `held` as part of a larger one, `fill` around them."""
+    """(h, w) of `window` from `values` (H, W) of the window `held`, `fill` where these do not reach."""
     result = torch.full(window.size, fill, dtype=values.dtype)
-    result[held.relative_to(window).slices] = values
+    shared = held.overlap(window)
+    if shared:
+        result[shared.relative_to(window).slices] = values[shared.relative_to(held).slices]
     return result
 
 

@@ -6,7 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
+from anonbench.crops import Outcome
 from anonbench.pipeline.tracking import UNTRACKED, Box
 
 NEAR = 0.25
@@ -67,6 +69,23 @@ class Track:
     last: int
     frame_rate: float
     partial: frozenset[int] = frozenset()
+
+    def __len__(self) -> int:
+        """Frames in which the person is covered."""
+        return self.last - self.first + 1
+
+    @property
+    def outcome(self) -> Outcome:
+        """What happens to the person in all of the track: surfaces are lent from frame to frame."""
+        if self._has_surfaces:
+            return Outcome.SURFACE
+        return Outcome.MASK_ONLY if any(s.area for s in self.sightings) else Outcome.NONE
+
+    @property
+    def longest_gap(self) -> int:
+        """Frames in the longest row without a sighting between two of them."""
+        frames = [s.frame for s in self.sightings]
+        return max((b - a - 1 for a, b in pairwise(frames)), default=0)
 
     def seen_at(self, frame: int) -> Sighting | None:
         """The sighting in this frame."""
