@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     help="1: as diverse as the model can, 0: the mean appearance (thesis 2.11).",
 )  # fmt: skip
 @click.option(
-    "--dilate", type=click.FloatRange(0, 1), default=0.01, show_default=True,
+    "--dilate", type=click.FloatRange(0, 1), default=0.02, show_default=True,
     help="Masks grow by this share of the person's longer side.",
 )  # fmt: skip
 @click.option(
@@ -69,6 +69,7 @@ def command(
     settings = Settings(seed, truncation, Margins(dilate, seam), keep_metadata)
     with contextlib.redirect_stdout(sys.stderr):
         anonymizer, finder = load_anonymizer(model), load_detector(detector)
+        finder.require()
         appearance = None
         if latent_from:
             appearance, people = appearance_of(latent_from, finder, anonymizer)

@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from anonbench.anonymizers.naive import HEAVY_SIGMA, gaussian_matrix
-from anonbench.crops import NO_VERTEX
 from anonbench.detection.people import Person, Window
 
 GRID = 64
@@ -26,10 +25,10 @@ class Margins:
     """How far beyond a person's mask pixels change, as shares of the longer side of the mask's bounds.
 
     dilate: the mask grows by this first (thesis section 3.5); nothing of the original is left inside.
-    seam: beyond that the new person fades linearly into the image. Farther away no pixel changes.
+    seam: beyond that everything new fades linearly into the image. Farther away no pixel changes.
     """
 
-    dilate: float = 0.01
+    dilate: float = 0.02
     seam: float = 0.02
 
     def __post_init__(self) -> None:
@@ -44,32 +43,25 @@ DEFAULT_MARGINS = Margins()
 class Area:
     """The pixels that change for one person: a part of the image.
 
-    weight: float32 (h, w) in [0, 1], how much of a pixel is new: 1 on the person, less in the seam.
+    hidden: float32 (h, w) in [0, 1], how much of the original is taken away: all of it on the person and in
+        the dilation, less in the seam.
+    weight: float32 (h, w) in [0, 1], how much of the new person is put there: 1 on the person, less around.
     """
 
     window: Window
+    hidden: Tensor
     weight: Tensor
-
-    @property
-    def core(self) -> Tensor:
-        """bool (h, w): the person, with the dilation. No original pixel is left here."""
-        return self.weight >= 1
 
     @staticmethod
     def of(person: Person, size: tuple[int, int], margins: Margins) -> "Area":
         """The area around a person's mask in an image of `size` (H, W). The mask must not be empty."""
-        reach = max(person.window.size)
-        dilate, seam = margins.dilate * reach, margins.seam * reach
-        window = grown(person.window, math.ceil(dilate + seam), size)
-        outside = ~_in_window(person.mask, person.window, window, False)
-        distance = torch.from_numpy(_distance_to_zero(outside))
-        tiny = torch.finfo(torch.float32).tiny  # without a seam, weights fall from 1 to 0 at once
-        return Area(window, (1 - (distance - dilate) / max(seam, tiny)).clamp(0, 1))
-
-    def person(self, person: Person) -> Person:
-        """The same person with every pixel of the area in the mask. Where it grew there is no surface."""
-        surface = _in_window(person.surface, person.window, self.window, NO_VERTEX)
-        return Person(person.box, person.score, self.window, self.weight > 0, surface, person.keypoints)
+        longer = max(person.window.size)
+        dilate, reach = margins.dilate * longer, (margins.dilate + margins.seam) * longer
+        window = grown(person.window, math.ceil(reach), size)
+        outside = torch.ones(window.size, dtype=torch.bool)
+        outside[person.window.relative_to(window).slices] = ~person.mask
+        distance = _distance_to_zero(outside)
+        return Area(window, _falling(distance, dilate, reach), _falling(distance, 0, reach))
 
 
 def grown(window: Window, by: int, size: tuple[int, int]) -> Window:
@@ -82,22 +74,28 @@ def grown(window: Window, by: int, size: tuple[int, int]) -> Window:
     )
 
 
+def blend(image: Tensor, new: Tensor, weight: Tensor) -> Tensor:
+    """uint8 (3, h, w): `new`, float or uint8, as far as `weight` says, float (h, w) in [0, 1]; 0: `image` bit-exact."""
+    mixed = torch.lerp(image.float(), new.float(), weight).round().clamp(0, 255).to(torch.uint8)
+    return torch.where(weight > 0, mixed, image)
+
+
 def without_people(image: Tensor, areas: Sequence[Area]) -> Tensor:
     """The image with everybody replaced by a heavy blur of what surrounds them: uint8 (3, H, W).
 
-    image: uint8 (3, H, W). Only pixels in the cores of `areas` change, and what they become depends on
-    pixels outside all cores alone: changing anybody's pixels changes nothing in the result.
+    image: uint8 (3, H, W). Where a person is wholly hidden, the result depends on pixels where nobody is
+    alone: changing anybody's pixels changes nothing.
     """
     size = (image.shape[1], image.shape[2])
     known = torch.ones(size, dtype=torch.bool)
     for area in areas:
-        known[area.window.slices] &= ~area.core
+        known[area.window.slices] &= area.hidden < 1
     result = image.clone()
     for area in areas:
         view = grown(area.window, math.ceil(VIEW * max(area.window.size)), size)
         blurred = _surroundings(image[:, *view.slices], known[view.slices])
         part = result[:, *area.window.slices]
-        part[:, area.core] = blurred[:, *area.window.relative_to(view).slices][:, area.core]
+        part.copy_(blend(part, blurred[:, *area.window.relative_to(view).slices], area.hidden))
     return result
 
 
@@ -123,14 +121,13 @@ def _surroundings(image: Tensor, known: Tensor) -> Tensor:
     return smooth.round().clamp(0, 255).to(torch.uint8)
 
 
-def _in_window(values: Tensor, held: Window, window: Window, fill: bool | int) -> Tensor:
-    """`values` (h, w) of the window `held` as part of a larger one, `fill` around them."""
-    result = torch.full(window.size, fill, dtype=values.dtype)
-    result[held.relative_to(window).slices] = values
-    return result
+def _falling(distance: Tensor, start: float, end: float) -> Tensor:
+    """float32: 1 up to the distance `start`, 0 from `end` on, linear in between."""
+    tiny = torch.finfo(torch.float32).tiny  # where both are equal, values fall at once
+    return (1 - (distance - start) / max(end - start, tiny)).clamp(0, 1)
 
 
-def _distance_to_zero(values: Tensor) -> "np.ndarray[tuple[int, int], np.dtype[np.float32]]":
-    """float32 (h, w): euclidean distance in pixels to the nearest false; 0 where false."""
+def _distance_to_zero(values: Tensor) -> Tensor:
+    """float32 (h, w): euclidean distance in pixels to the nearest false of bool (h, w); 0 where false."""
     found = cv2.distanceTransform(values.numpy().astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return np.asarray(found, dtype=np.float32)
+    return torch.from_numpy(np.asarray(found, dtype=np.float32))

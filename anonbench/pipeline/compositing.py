@@ -11,7 +11,7 @@ from anonbench.cards import ModelCard
 from anonbench.crops import PersonCrops
 from anonbench.detection.cropping import CROP_SIZE, crop_people
 from anonbench.detection.people import Person, PersonDetections, Window
-from anonbench.pipeline.areas import DEFAULT_MARGINS, Area, Margins, interpolation, without_people
+from anonbench.pipeline.areas import DEFAULT_MARGINS, Area, Margins, blend, interpolation, without_people
 
 OBSCURING = ("gaussian_blur", "pixelate")
 """Kinds of anonymizers whose result is made of the person's own pixels: they alone get to see them."""
@@ -39,10 +39,11 @@ class Canvas:
         """
         result = self.base.clone()
         for image, area, window in zip(images, self.areas, self.windows, strict=True):
-            part = result[:, *area.window.slices]
-            new = _part_of(image, window, area.window)
-            mixed = torch.lerp(part.float(), new, area.weight).round().clamp(0, 255).to(torch.uint8)
-            part.copy_(torch.where(area.weight > 0, mixed, part))
+            shared = area.window.overlap(window)
+            assert shared is not None  # a crop shows its whole person
+            part = result[:, *shared.slices]
+            weight = area.weight[shared.relative_to(area.window).slices]
+            part.copy_(blend(part, _part_of(image, window, shared), weight))
         return result
 
 
@@ -53,7 +54,7 @@ def prepare(
     margins: Margins = DEFAULT_MARGINS,
     size: tuple[int, int] = CROP_SIZE,
 ) -> Canvas:
-    """The image without people, and crops of them for the anonymizer that `card` describes.
+    """The image without people, and a crop of each person for the anonymizer that `card` describes.
 
     image: uint8 (3, H, W). size: (H, W) of the crops.
     No crop shows a pixel of anybody, except to kinds in `OBSCURING`, and to these of its own person alone.
@@ -62,11 +63,11 @@ def prepare(
     people = [detections.people[i] for i in order]
     areas = tuple(Area.of(person, detections.size, margins) for person in people)
     base = without_people(image, areas)
-    shown = detections.with_people([area.person(p) for area, p in zip(areas, people, strict=True)])
+    found = detections.with_people(people)
     keys = tuple(" ".join(f"{side:g}" for side in person.box) for person in people)
-    crops, windows = crop_people(base, shown, size, keys, cover_all=True)
+    crops, windows = crop_people(base, found, size, keys, cover_all=True)
     if card.kind in OBSCURING:
-        crops = crops.with_image(_with_themselves(image, base, shown, areas, size))
+        crops = crops.with_image(_with_themselves(image, base, found, size))
     return Canvas(base, order, crops, areas, windows)
 
 
@@ -104,16 +105,14 @@ def _far_to_near(people: Sequence[Person]) -> tuple[int, ...]:
     return tuple(sorted(masked, key=lambda i: (people[i].box[3], people[i].box, people[i].score)))
 
 
-def _with_themselves(
-    image: Tensor, base: Tensor, people: PersonDetections, areas: Sequence[Area], size: tuple[int, int]
-) -> Tensor:
+def _with_themselves(image: Tensor, base: Tensor, people: PersonDetections, size: tuple[int, int]) -> Tensor:
     """Crops uint8 (B, 3, h, w) of the base, in each of which its own person is to be seen again."""
-    images = []
-    for person, area in zip(people.people, areas, strict=True):
-        seen = base.clone()
-        seen[:, *area.window.slices][:, area.core] = image[:, *area.window.slices][:, area.core]
+    images = [torch.empty((0, 3, *size), dtype=torch.uint8)]
+    for person in people.people:
+        seen, own = base.clone(), person.window.slices
+        seen[:, *own] = torch.where(person.mask, image[:, *own], base[:, *own])
         images.append(crop_people(seen, people.with_people([person]), size)[0].image)
-    return torch.cat(images) if images else torch.empty((0, 3, *size), dtype=torch.uint8)
+    return torch.cat(images)
 
 
 def _part_of(crop: Tensor, window: Window, part: Window) -> Tensor:

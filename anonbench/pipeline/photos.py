@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from torch import Tensor
 
@@ -16,6 +16,7 @@ from anonbench.crops import Outcome
 from anonbench.datasets.files import listed
 from anonbench.datasets.images import read_bytes
 from anonbench.detection.cropping import crop_people
+from anonbench.detection.detectors import NamedDetector
 from anonbench.detection.people import PersonDetections
 from anonbench.errors import AnonbenchError, DataError, UsageError
 from anonbench.latents import latents_for
@@ -30,19 +31,6 @@ REFUSED = {
     "folder": "holds finished crops and cannot anonymize anybody else",
 }
 """Kinds of anonymizers that cannot be used here, and why."""
-
-
-class PhotoDetector(Protocol):
-    """A detector that may look up what it knows by the name of the photo (`anonbench.detection.detectors`)."""
-
-    @property
-    def digest(self) -> str:
-        """Hex digest of everything that decides detections."""
-        ...
-
-    def detect(self, image: Tensor, name: str | None = None) -> PersonDetections:
-        """Everybody in `image`, uint8 (3, H, W)."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -96,7 +84,7 @@ class PhotoAnonymizer:
 
     def __init__(
         self,
-        detector: PhotoDetector,
+        detector: NamedDetector,
         anonymizer: Anonymizer,
         settings: Settings,
         appearance: Tensor | None = None,
@@ -144,7 +132,7 @@ def refuse_unfit(card: ModelCard) -> None:
         raise UsageError(f"model '{card.name}' {REFUSED[card.kind]}; choose another: anonbench models")
 
 
-def appearance_of(path: Path, detector: PhotoDetector, anonymizer: Anonymizer) -> tuple[Tensor, int]:
+def appearance_of(path: Path, detector: NamedDetector, anonymizer: Anonymizer) -> tuple[Tensor, int]:
     """The z of the person in a photo as the appearance mapper sees it (thesis Figure 5.4), and how many there are.
 
     Returns float32 (latent_dim,) of the person with the largest mask among those with a surface, and the
@@ -207,7 +195,7 @@ def anonymize_photos(
     report = Report()
     waiting = [job for job in jobs if not _resumed(job, journal, report)]
     if not skip_bad:
-        _check(waiting)
+        require_readable(waiting)
     for job in track(waiting, "anonymizing", len(waiting)):
         try:
             photo = read_photo(job.source)
@@ -240,7 +228,7 @@ def _resumed(job: Job, journal: Journal | None, report: Report) -> bool:
     return True
 
 
-def _check(jobs: Sequence[Job]) -> None:
+def require_readable(jobs: Sequence[Job]) -> None:
     """Raise DataError, listing files, unless all can be read."""
     problems = list(_problems(jobs))
     if len(problems) == 1:

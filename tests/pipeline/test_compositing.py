@@ -161,14 +161,18 @@ def test_those_with_a_mask_alone_become_a_blur_of_their_surroundings(load: Load)
     assert (done == 90).all()
 
 
-def test_in_the_seam_the_person_fades_into_the_image() -> None:
+def test_around_the_mask_the_person_fades_away_and_farther_out_the_image_begins() -> None:
     size = (60, 60)
     people = detections(size, block(size, 20, 20, 40, 40))
     image = torch.zeros((3, *size), dtype=torch.uint8)
-    done = anonymize_people(image, people, Painter(200), margins=Margins(dilate=0.1, seam=0.25), size=SIZE)
-    across = done[0, 30].int()
-    assert (across[18:42] == 200).all()  # the mask and two pixels of dilation
-    assert across[42:47].tolist() == [160, 120, 80, 40, 0]
+    area = Area.of(people.people[0], size, Margins(dilate=0.1, seam=0.2))
+    across = slice(39 - area.window.left, 46 - area.window.left)
+    assert area.hidden[10, across].tolist() == pytest.approx([1, 1, 1, 0.75, 0.5, 0.25, 0])
+    assert area.weight[10, across].tolist() == pytest.approx([1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6, 0])
+    done = anonymize_people(image, people, Painter(200), margins=Margins(0.1, 0.2), size=SIZE)[0, 30].int()
+    assert (done[21:39] == 200).all()
+    assert (done[38:47].diff() <= 0).all()
+    assert not done[46:].any()
 
 
 def test_crops_can_be_anonymized_elsewhere_and_pasted_later(load: Load) -> None:

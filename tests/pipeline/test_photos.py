@@ -26,24 +26,8 @@ from anonbench.pipeline.photos import (
     folder_jobs,
     photo_job,
 )
-from tests.pipeline.people import anonymizer_of, block, detections
-
-SIZE = (60, 80)
-TWO = detections(SIZE, block(SIZE, 5, 5, 50, 25), block(SIZE, 8, 40, 56, 66))
-
-
-class Finder:
-    """Finds the same people in every photo, except in those called "empty", and counts the photos."""
-
-    digest = "finder"
-
-    def __init__(self, found: PersonDetections = TWO) -> None:
-        self.found = found
-        self.names: list[str | None] = []
-
-    def detect(self, image: Tensor, name: str | None = None) -> PersonDetections:
-        self.names.append(name)
-        return self.found.with_people([]) if name and "empty" in name else self.found
+from tests.pipeline.finder import SIZE, TWO, Finder
+from tests.pipeline.people import anonymizer_of
 
 
 def write_photos(folder: Path, *names: str) -> Path:
