@@ -10,11 +10,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from anonbench.anonymizers.naive import HEAVY_SIGMA, gaussian_matrix
+from anonbench.anonymizers.naive import gaussian_matrix
 from anonbench.detection.people import Person, Window
 
 GRID = 64
 """Cells over the longer side of the surroundings that are blurred; the blur hides that they are few."""
+
+SIGMA = 2.0
+"""Standard deviation of the blur in cells. Colours of the near background lead into the person's place, and
+those of the farthest still count in double precision where nothing nearer is known."""
 
 VIEW = 0.25
 """How far the surroundings reach, as a share of the longer side of what they surround."""
@@ -81,7 +85,7 @@ def blend(image: Tensor, new: Tensor, weight: Tensor) -> Tensor:
 
 
 def without_people(image: Tensor, areas: Sequence[Area]) -> Tensor:
-    """The image with everybody replaced by a heavy blur of what surrounds them: uint8 (3, H, W).
+    """The image with everybody replaced by a blur of what surrounds them: uint8 (3, H, W).
 
     image: uint8 (3, H, W). Where a person is wholly hidden, the result depends on pixels where nobody is
     alone: changing anybody's pixels changes nothing.
@@ -105,7 +109,7 @@ def interpolation(old: int, new: int) -> Tensor:
 
 
 def _surroundings(image: Tensor, known: Tensor) -> Tensor:
-    """A heavy blur of the known pixels, everywhere: uint8 (3, H, W); mid-grey where nothing is known.
+    """A blur of the known pixels, everywhere: uint8 (3, H, W); mid-grey where nothing is known.
 
     Normalized convolution (Knutsson and Westin, CVPR 1993): pixels that are not known have no weight.
     """
@@ -114,8 +118,7 @@ def _surroundings(image: Tensor, known: Tensor) -> Tensor:
     rows, columns = (max(1, round(side * scale)) for side in size)
     weighted = torch.cat([image * known, known[None]]).float()
     cells = F.interpolate(weighted[None], (rows, columns), mode="bilinear", antialias=True)[0].double()
-    sigma = HEAVY_SIGMA * max(rows, columns)
-    cells = gaussian_matrix(rows, sigma) @ cells @ gaussian_matrix(columns, sigma).T
+    cells = gaussian_matrix(rows, SIGMA) @ cells @ gaussian_matrix(columns, SIGMA).T
     colour = torch.where(cells[3:] > 0, cells[:3] / cells[3:], 127.5).float()
     smooth = F.interpolate(colour[None], size, mode="bilinear", align_corners=False)[0]
     return smooth.round().clamp(0, 255).to(torch.uint8)

@@ -84,7 +84,7 @@ def anonymize_people(
 
     image: uint8 (3, H, W). latents: float32 (N, latent_dim), one per person in the order of `detections`;
     ignored where `card.latent_dim` is None. truncation: see `Anonymizer.anonymize`.
-    People with a surface are synthesized. Of those with a mask alone a heavy blur is left (thesis 5.3.5),
+    People with a surface are synthesized. Of those with a mask alone a blur is left (thesis 5.3.5),
     made of what surrounds them. Detections without a mask are left as they are.
     """
     if latents is not None and len(latents) != len(detections):
