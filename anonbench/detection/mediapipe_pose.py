@@ -37,11 +37,17 @@ class PersonDetector:
     Every image is taken by itself, so that results do not depend on the order of the crops.
     """
 
-    def __init__(self) -> None:
-        """Load the networks. Raises UsageError when MediaPipe is not installed."""
+    def __init__(self, confidence: float = 0.5) -> None:
+        """Load the networks. Raises UsageError when MediaPipe is not installed.
+
+        confidence: the least that the person network must give to the place where it sees somebody.
+        """
         # Complexity 1 is in the wheel; 0 and 2 would be downloaded.
         self._pose = _pose_solution().Pose(
-            static_image_mode=True, model_complexity=1, enable_segmentation=True
+            static_image_mode=True,
+            model_complexity=1,
+            enable_segmentation=True,
+            min_detection_confidence=confidence,
         )
 
     def detect(self, image: Tensor) -> tuple[Tensor, Tensor] | None:
@@ -52,14 +58,36 @@ class PersonDetector:
         """
         margin = round(MARGIN * image.shape[1])
         framed = F.pad(image[None].float(), (margin,) * 4, mode="replicate")
-        found = self._pose.process(_resize_to_height(framed))
+        size = (framed.shape[2], framed.shape[3])
+        found = self._see(_resize_to_height(framed), size)
+        if found is None:
+            return None
+        probability, keypoints = found
+        inside = (slice(margin, size[0] - margin), slice(margin, size[1] - margin))
+        mask = (probability >= THRESHOLD)[inside]
+        return (mask, keypoints - torch.tensor([margin, margin, 0.0])) if mask.any() else None
+
+    def see(self, view: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor] | None:
+        """The most prominent person in `view`, uint8 (3, h, w), which shows a part of an image of `size` (H, W).
+
+        Returns the probability of each pixel to be theirs, float32 (H, W), and COCO keypoints, float32 (17, 3), in
+        pixels of that part. The landmark network looks at 256x256 pixels of the view. None if nobody was found.
+        """
+        return self._see(view.permute(1, 2, 0).contiguous().numpy(), size)
+
+    def _see(
+        self, pixels: np.ndarray[Any, np.dtype[np.uint8]], size: tuple[int, int]
+    ) -> tuple[Tensor, Tensor] | None:
+        found = self._pose.process(pixels)
         if found.pose_landmarks is None:
             return None
-        size = (framed.shape[2], framed.shape[3])
-        inside = (slice(margin, size[0] - margin), slice(margin, size[1] - margin))
-        mask = (_resize_probability(found.segmentation_mask, size) >= THRESHOLD)[inside]
-        keypoints = _keypoints(found.pose_landmarks.landmark, size) - torch.tensor([margin, margin, 0.0])
-        return (mask, keypoints) if mask.any() else None
+        probability = _resize_probability(found.segmentation_mask, size)
+        return probability, _keypoints(found.pose_landmarks.landmark, size)
+
+
+def require_mediapipe() -> None:
+    """Raises UsageError, saying what to install, when MediaPipe is not there."""
+    _pose_solution()
 
 
 def _pose_solution() -> Any:
