@@ -2,16 +2,24 @@
 
 import contextlib
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from anonbench.cli import options
+from anonbench.cli import options, video_options
 from anonbench.errors import UsageError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from anonbench.anonymizers.base import Anonymizer
+    from anonbench.detection.detectors import NamedDetector
     from anonbench.pipeline.photos import PhotoAnonymizer, Report
+
+PHOTO_OPTIONS = ("latent_from", "keep_metadata")
+"""Options that video does not have."""
 
 
 @click.command("anonymize")
@@ -40,7 +48,10 @@ if TYPE_CHECKING:
     "--keep-metadata", is_flag=True, help="Keep camera, time and place of photos, without thumbnails."
 )
 @click.option("--overwrite", is_flag=True, help="Replace what lies in the output.")
-@click.option("--skip-bad", is_flag=True, help="Leave out photos that cannot be read.")
+@click.option(
+    "--skip-bad", is_flag=True, help="Leave out photos that cannot be read, and what follows a bad frame."
+)
+@video_options.video_options
 def command(
     source: Path,
     out: Path,
@@ -54,33 +65,70 @@ def command(
     keep_metadata: bool,
     overwrite: bool,
     skip_bad: bool,
+    **clip_options: Any,
 ) -> None:
-    """Replace the people in a photo or in a folder of photos.
+    """Replace the people in a photo, a folder of photos, or a video.
 
     \b
     anonbench anonymize photo.jpg -o anonymous.jpg --model final
     anonbench anonymize photos -o anonymous --model final --truncation 0.7
+    anonbench anonymize walk.mp4 -o anonymous.mp4 --model final
     """
     from anonbench.anonymizers.registry import load_anonymizer
     from anonbench.detection.detectors import load_detector
     from anonbench.pipeline.areas import Margins
-    from anonbench.pipeline.photos import PhotoAnonymizer, Settings, appearance_of
+    from anonbench.pipeline.clips import is_video
+    from anonbench.pipeline.photos import PhotoAnonymizer, Settings, refuse_unfit
 
-    settings = Settings(seed, truncation, Margins(dilate, seam), keep_metadata)
+    is_clip = is_video(source) or clip_options["frames"]
+    _refuse(PHOTO_OPTIONS if is_clip else video_options.NAMES, "photos" if is_clip else "video")
+    margins = Margins(dilate, seam)
     with contextlib.redirect_stdout(sys.stderr):
         anonymizer, finder = load_anonymizer(model), load_detector(detector)
+        refuse_unfit(anonymizer.card)
         finder.require()
-        appearance = None
-        if latent_from:
-            appearance, people = appearance_of(latent_from, finder, anonymizer)
-            if people > 1:
-                click.echo(f"{latent_from}: {people} people; the largest is taken", err=True)
-        photos = PhotoAnonymizer(finder, anonymizer, settings, appearance)
-        report, others = _anonymize(source, out, photos, overwrite, skip_bad)
+        if is_clip:
+            common = {"seed": seed, "truncation": truncation, "margins": margins, "skip_bad": skip_bad}
+            _clip(source, out, overwrite, finder, anonymizer, common | clip_options)
+            return
+        settings = Settings(seed, truncation, margins, keep_metadata)
+        photos = PhotoAnonymizer(finder, anonymizer, settings, _appearance(latent_from, finder, anonymizer))
+        report, others = _photos(source, out, photos, overwrite, skip_bad)
     _print(report, others)
 
 
-def _anonymize(
+def _refuse(names: Iterable[str], those_of: str) -> None:
+    """Raise UsageError where one of the options `names` was given."""
+    given = click.get_current_context().get_parameter_source
+    for name in names:
+        if given(name) == click.core.ParameterSource.COMMANDLINE:
+            raise UsageError(f"--{name.replace('_', '-')} is an option of {those_of}; leave it out")
+
+
+def _clip(
+    source: Path, out: Path, overwrite: bool, finder: "NamedDetector", anonymizer: "Anonymizer",
+    given: dict[str, Any],
+) -> None:  # fmt: skip
+    """given: the options that photos and video share, and those of video."""
+    if out.exists() and not overwrite:
+        raise UsageError(f"{out}: exists; choose another output, or give --overwrite")
+    files = {name: given.pop(name) for name in ("sheet", "report")}
+    given.pop("frames")
+    video_options.anonymize_clip(source, out, finder, anonymizer, video_options.settings_of(**given), **files)
+
+
+def _appearance(path: Path | None, finder: "NamedDetector", anonymizer: "Anonymizer") -> "Tensor | None":
+    from anonbench.pipeline.photos import appearance_of
+
+    if path is None:
+        return None
+    appearance, people = appearance_of(path, finder, anonymizer)
+    if people > 1:
+        click.echo(f"{path}: {people} people; the largest is taken", err=True)
+    return appearance
+
+
+def _photos(
     source: Path, out: Path, photos: "PhotoAnonymizer", overwrite: bool, skip_bad: bool
 ) -> tuple["Report", int]:
     """What was done, and how many files of a folder are no images."""
