@@ -91,10 +91,10 @@ def _likeness(features: ArrayLike, now: Integers, before: Integers, first: Integ
 def warp(images: Tensor, flow: Tensor) -> Tensor:
     """`images` moved along a backward flow, by bilinear interpolation; border pixels are repeated outside.
 
-    images: uint8 (B, 3, H, W). flow: float32 (B, 2, H, W), x and y in pixels from each pixel of the result to
-    its place in `images`. Returns float32 (B, 3, H, W) in 0 to 255.
+    images: (B, C, H, W), uint8 or float: colours, or another flow. flow: float32 (B, 2, H, W), x and y in pixels
+    from each pixel of the result to its place in `images`. Returns float32 (B, C, H, W).
     """
-    _, _, height, width = images.shape
+    height, width = images.shape[2:]
     if flow.shape != (len(images), 2, height, width):
         raise ValueError(f"images {tuple(images.shape)} and flow {tuple(flow.shape)} do not fit")
     x = (torch.arange(width) + 0.5 + flow[:, 0]) * (2 / width) - 1

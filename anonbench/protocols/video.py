@@ -80,19 +80,24 @@ class _Results:
         self, key: str, per_seed: Sequence[Floats], untouched: Floats, direction: Direction
     ) -> None:
         """The mean over pairs and seeds over the mean of the untouched clips; none where those never change."""
-        clip = self.clips.clip_of_pair
-        values, clips = np.concatenate(per_seed), np.tile(clip, len(per_seed))
-        ratio = ratio_over_groups(values, clips, untouched, clip, resamples=self.resamples)
-        if ratio is None:
+        below = float(np.nanmean(untouched))
+        if below == 0:
             return
+        values = np.concatenate(per_seed)
         self.metrics[key] = Metric(
-            value=ratio.value,
+            value=float(np.nanmean(values)) / below,
             unit="ratio",
             direction=direction,
             n=_measured(per_seed),
-            interval=(ratio.interval.low, ratio.interval.high),
-            seeds=tuple(float(np.nanmean(v) / np.nanmean(untouched)) for v in per_seed),
+            interval=self._interval_of_ratio(values, untouched) if self.clips.several else None,
+            seeds=tuple(float(np.nanmean(v)) / below for v in per_seed),
         )
+
+    def _interval_of_ratio(self, values: Floats, untouched: Floats) -> tuple[float, float] | None:
+        clip = self.clips.clip_of_pair
+        clips = np.tile(clip, len(values) // len(clip))
+        ratio = ratio_over_groups(values, clips, untouched, clip, resamples=self.resamples)
+        return (ratio.interval.low, ratio.interval.high) if ratio else None
 
 
 def _measured(per_seed: Sequence[Floats]) -> int:
@@ -116,20 +121,25 @@ def _likeness(
 ) -> None:
     """Likeness within tracks, and between them: a constant person has as much of the one as of the other."""
     clips = results.clips
-
-    def within_and_between(image_set: ImageSet) -> tuple[Floats, Floats]:
-        features = features_of(image_set, extractor)
-        return track_consistency(features, clips.pairs), likeness_between(features, clips.clip, clips.pairs)
-
-    within, between = zip(*map(within_and_between, images), strict=True)
-    own, others = (float(values.mean()) for values in within_and_between(original))
-    key = f"video.{setting}.{{}}.{extractor.name}"
+    untouched = features_of(original, extractor)
+    features = [features_of(image_set, extractor) for image_set in images]
+    others = likeness_between(untouched, clips.clip, clips.pairs).mean() if clips.several else None
     results.add_mean(
-        key.format("consistency"), within, "cosine", _better(setting, "higher"), floor=others, ceiling=own
+        f"video.{setting}.consistency.{extractor.name}",
+        [track_consistency(f, clips.pairs) for f in features],
+        "cosine",
+        _better(setting, "higher"),
+        floor=others,
+        ceiling=float(track_consistency(untouched, clips.pairs).mean()),
     )
-    results.add_mean(
-        key.format("between_tracks"), between, "cosine", _better(setting, "lower"), ceiling=others
-    )
+    if clips.several:
+        results.add_mean(
+            f"video.{setting}.between_tracks.{extractor.name}",
+            [likeness_between(f, clips.clip, clips.pairs) for f in features],
+            "cosine",
+            _better(setting, "lower"),
+            ceiling=others,
+        )
 
 
 def _steadiness(results: _Results, setting: str, images: Sequence[ImageSet], original: ImageSet) -> None:

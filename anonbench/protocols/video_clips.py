@@ -31,7 +31,7 @@ class Clips:
 
     clip, frame: (N,), as in `ClipDataset.samples`. pairs: the K pairs.
 
-    Raises UsageError for data that are no clips, DataError where fewer than two tracks have frames in a row.
+    Raises UsageError for data that are no clips, DataError where nobody is seen in two consecutive frames.
     """
 
     def __init__(self, crops: CropSource) -> None:
@@ -42,11 +42,15 @@ class Clips:
         self.frame: Integers = crops.samples["frame"].to_numpy(np.int64)
         self.pairs: Steps = steps(self.clip, self.frame)
         self._crops = crops
-        if len(np.unique(self.clip_of_pair)) < 2:
+        if not len(self.pairs.now):
             raise DataError(
-                f"{crops.dataset.name}: fewer than two people are followed over consecutive frames; "
-                "give a longer clip, or one with more people"
+                f"{crops.dataset.name}: nobody is followed over two consecutive frames; give a longer clip"
             )
+
+    @property
+    def several(self) -> bool:
+        """Whether there are people to tell apart, and clips to draw for intervals."""
+        return len(np.unique(self.clip_of_pair)) > 1
 
     @property
     def clip_of_pair(self) -> Integers:

@@ -53,6 +53,25 @@ class ToyDataset:
         )
 
 
+class ToyClips(ToyDataset):
+    """People who stand still for some frames, before a background that changes; nothing moves."""
+
+    flow_source = "exact"
+    frame_rate = 10.0
+
+    def __init__(self, clips: int = 4, frames: int = 6) -> None:
+        rows = [
+            {"key": f"{c}_{f}", "person_id": c + 1, "camera_id": 0, "role": "", "clip": c, "frame": f}
+            for c in range(clips) for f in range(frames)
+        ]  # fmt: skip
+        super().__init__(pd.DataFrame(rows))
+
+    def flow(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        later = torch.tensor(self.samples["frame"].iloc[list(indices)].to_numpy() > 0)
+        valid = later[:, None, None, None].expand(-1, 1, *SIZE)
+        return torch.zeros(len(indices), 2, *SIZE), valid.clone()
+
+
 def market_like(persons: int = 12, cameras: int = 4) -> pd.DataFrame:
     """One image per person and camera; camera 0 queries the others."""
     rows = [
