@@ -37,11 +37,14 @@ class SurfaceTemplate:
 
     name: what crops and cards call it. embedding: float32 (V, 16), one vector per vertex.
     mirror: int32 (V,), the left-right counterpart of each vertex, an involution; None where it is not known.
+    part: int32 (V,), the body part of each vertex, an index into `part_names`; None where it is not known.
     """
 
     name: str
     embedding: Tensor
     mirror: Tensor | None = None
+    part: Tensor | None = None
+    part_names: tuple[str, ...] = ()
 
     def embed(self, surface: Tensor) -> Tensor:
         """Vertex ids int32 (B, H, W) to their embedding float32 (B, 16, H, W), zero where there is no vertex."""
@@ -63,7 +66,7 @@ class SurfaceTemplate:
 @lru_cache(maxsize=1)
 def body_template() -> SurfaceTemplate:
     """The packaged template."""
-    return SurfaceTemplate(PACKAGED_TEMPLATE, embedding(), mirror_vertices())
+    return SurfaceTemplate(PACKAGED_TEMPLATE, embedding(), mirror_vertices(), part_of_vertex(), PARTS)
 
 
 @lru_cache(maxsize=1)

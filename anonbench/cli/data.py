@@ -1,15 +1,22 @@
-"""`anonbench data`: list, render, detect, check and filter data."""
+"""`anonbench data`: list, render, detect and check data; with `data_factory`, build, count and filter it."""
 
 from pathlib import Path
 
 import click
 
+from anonbench.cli import options
+from anonbench.cli.data_factory import build_command, filter_command, stats_command
 from anonbench.errors import DataError, UsageError
 
 
 @click.group("data")
 def command() -> None:
-    """List, render, detect, check and filter data."""
+    """List, render, detect, build, check, count and filter data."""
+
+
+command.add_command(build_command)
+command.add_command(stats_command)
+command.add_command(filter_command)
 
 
 @command.command("list")
@@ -89,39 +96,38 @@ def render_command(
 
 @command.command("detect")
 @click.argument("data", metavar="NAME=PATH")
+@options.detector
 @click.option("--overwrite", is_flag=True, help="Replace the masks and keypoints that lie there.")
-def detect_command(data: str, overwrite: bool) -> None:
+def detect_command(data: str, detector: str, overwrite: bool) -> None:
     """Find the person in real crops: writes masks/ and keypoints.json beside them.
-
-    Needs MediaPipe: pip install 'anonbench[detect]'.
 
     \b
     anonbench data detect market1501=PATH
+    anonbench data detect folder=PATH --detector torchvision
     """
-    from rich.console import Console
-    from rich.progress import track
-
     from anonbench.cards import Preset
     from anonbench.datasets.files import FileCrops
     from anonbench.detection.cached import detect_dataset
-    from anonbench.detection.mediapipe_pose import PersonDetector
+    from anonbench.detection.detectors import load_detector
+    from anonbench.progress import track_speed
     from anonbench.protocols.data import open_data
 
     if "=" not in data or data.startswith("fdh="):
         raise UsageError(
             f"data '{data}': only image files need detections; give market1501=PATH or folder=PATH"
         )
-    detector = PersonDetector()
+    finder = load_detector(detector)
+    finder.require()
     dataset = open_data(data, "reid", Preset(size=(128, 64), extractors=("none",)))
-    assert isinstance(dataset, FileCrops)  # whatever has a path
-    console = Console(stderr=True)
+    if not isinstance(dataset, FileCrops):
+        raise UsageError(f"data '{data}': only image files need detections")
     counts = detect_dataset(
-        dataset, detector.detect, overwrite, lambda files: track(files, "detecting people", console=console)
+        dataset, finder, overwrite, lambda files: track_speed(files, "detecting people", len(files), "crops")
     )
     click.echo(f"{dataset.name}: {counts.crops} crops")
     click.echo(f"  mask: {counts.masks}")
     click.echo(f"  keypoints: {counts.keypoints}")
-    click.echo(f"  nothing: {counts.nothing}")
+    click.echo(f"  nothing: {counts.crops - counts.masks}")
     click.echo(f"next: anonbench data check {data}", err=True)
 
 
@@ -170,44 +176,3 @@ def _check_shards(root: Path) -> None:
         click.echo(f"  body template {dataset.template.name}, left-right counterparts {known}")
         for note in dataset.notes:
             click.echo(f"  note: {note}")
-
-
-@command.command("filter")
-@click.option(
-    "--by", type=click.Choice(["reconstruction"]), required=True, help="What is large for crops to drop."
-)
-@click.option("--model", required=True, metavar="NAME", help="A model with an appearance mapper.")
-@click.option("--data", required=True, metavar="NAME|NAME=PATH", help="Crops to train on; the split train.")
-@click.option(
-    "-o",
-    "--out",
-    required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="CSV: key, error, kept.",
-)
-@click.option(
-    "--drop",
-    type=click.FloatRange(0, 1, max_open=True),
-    default=0.05,
-    show_default=True,
-    help="Share of the crops to drop: those with the largest errors.",
-)
-@click.option(
-    "--extractor", default="perceptual_mobilenet_v2", show_default=True, help="Perceptual distance."
-)
-def filter_command(by: str, model: str, data: str, out: Path, drop: float, extractor: str) -> None:
-    """Find the crops that a model cannot reconstruct: rare people, wrong masks and wrong surfaces.
-
-    \b
-    anonbench data filter --by reconstruction --model final --data fdh=PATH -o kept.csv
-    anonbench train final --data fdh=PATH --keep kept.csv --out runs/filtered
-    """
-    from anonbench.protocols.filtering import filter_by_reconstruction
-
-    found = filter_by_reconstruction(model, data, extractor, drop)
-    found.write(out)
-    kept, measured = int(found.table["kept"].sum()), int(found.table["error"].notna().sum())
-    click.echo(f"{found.dataset.name}: {len(found.table)} crops")
-    click.echo(f"  kept: {kept}, error up to {found.threshold:.4f}")
-    click.echo(f"  dropped: {measured - kept}")
-    click.echo(f"  dropped, without a surface: {len(found.table) - measured}")

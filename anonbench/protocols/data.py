@@ -8,6 +8,7 @@ import pandas as pd
 from anonbench.cards import Preset
 from anonbench.crops import PersonCrops
 from anonbench.datasets.base import CropDataset, PreparedDataset
+from anonbench.datasets.files import DEFAULT_SIZE
 from anonbench.errors import DataError, UsageError
 
 DATA_NAMES = {
@@ -15,6 +16,7 @@ DATA_NAMES = {
     "market1501=PATH": "real crops in Market-1501 layout, optional masks/ and keypoints.json beside them",
     "folder=PATH": "a folder of images, optional masks/ and keypoints.json beside them",
     "fdh=PATH": "train/ and val/ of FDH, or shards in its layout written by data render",
+    "video=PATH": "people found and followed in a video or a folder of frames, by the detector mediapipe",
 }
 
 
@@ -38,8 +40,28 @@ def open_data(spec: str, split: str, preset: Preset) -> CropDataset:
 
         return ImageFolder(_existing(path), size=preset.size)
     if name == "fdh" and path:
-        return _open_fdh(_existing(path), split, preset)
+        return _open_fdh(_existing(path), split, preset.size, preset.count)
+    if name == "video" and path:
+        from anonbench.detection.detectors import load_detector
+        from anonbench.pipeline.clip_crops import ClipCrops
+
+        return ClipCrops(Path(path).expanduser(), load_detector("mediapipe"), preset.size)
     raise UsageError(f"unknown data '{spec}'; there are: {', '.join(DATA_NAMES)}")
+
+
+def open_stored(spec: str, split: str, count: int | None = None) -> CropDataset:
+    """As `open_data`, at the size of the files: nothing is resized. Synthetic people are rendered at 288x160.
+
+    count: the first crops only, of FDH and synthetic people; none: all.
+    """
+    name, _, path = spec.partition("=")
+    if name == "fdh" and path:
+        return _open_fdh(_existing(path), split, None, count)
+    if name == "folder" and path:
+        from anonbench.datasets.folder import ImageFolder
+
+        return ImageFolder(_existing(path))
+    return open_data(spec, split, Preset(size=DEFAULT_SIZE, count=count, extractors=("none",)))
 
 
 class Following:
@@ -75,7 +97,7 @@ def open_reference(spec: str, split: str, preset: Preset) -> CropDataset | None:
     return Following(doubled) if len(doubled) >= 2 * preset.count else None
 
 
-def _open_fdh(root: Path, split: str, preset: Preset) -> CropDataset:
+def _open_fdh(root: Path, split: str, size: tuple[int, int] | None, count: int | None) -> CropDataset:
     from anonbench.datasets.fdh import SPLITS, FDHDataset
 
     if split not in SPLITS:
@@ -83,7 +105,7 @@ def _open_fdh(root: Path, split: str, preset: Preset) -> CropDataset:
             f"fdh={root}: its crops are of unknown people, one of each; this needs identities: "
             "use synthetic or market1501=PATH, or run fid and lpips"
         )
-    return FDHDataset(root, split, preset.size, preset.count)
+    return FDHDataset(root, split, size, count)
 
 
 def _existing(path: str) -> Path:

@@ -19,6 +19,7 @@ from anonbench.cards import Preset
 from anonbench.crops import Outcome, PersonCrops
 from anonbench.datasets.base import CropDataset, PreparedDataset
 from anonbench.datasets.files import DEFAULT_SIZE
+from anonbench.datasets.keep_lists import write_keep_list
 from anonbench.detection.surface_head import fill_surfaces
 from anonbench.errors import DataError, UsageError
 from anonbench.features.base import PerceptualExtractor
@@ -48,10 +49,7 @@ class Filtered:
 
     def write(self, path: Path) -> None:
         """Write the table as CSV, atomically."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{path.name}.part")
-        self.table.to_csv(part, index=False, float_format="%.6f")
-        part.replace(path)
+        write_keep_list(self.table, path)
 
 
 def filter_by_reconstruction(model: str, data: str, extractor: str, drop: float) -> Filtered:

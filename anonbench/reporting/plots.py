@@ -61,8 +61,8 @@ def metric_bars(comparison: Comparison, colours: Mapping[str, str]) -> "Figure":
     rows, models = comparison.headlines, comparison.models
     columns = min(3, len(rows))
     lines = math.ceil(len(rows) / columns)
-    with _style():
-        figure = _figure(PAPER_WIDTH, lines * (1.05 + 0.17 * len(models)))
+    with paper_style():
+        figure = new_figure(PAPER_WIDTH, lines * (1.05 + 0.17 * len(models)))
         panels = figure.subplots(lines, columns, squeeze=False)
         for place, (axes, row) in enumerate(zip(panels.flat, rows, strict=False)):
             _bar_panel(axes, row, models, colours)
@@ -75,8 +75,8 @@ def metric_bars(comparison: Comparison, colours: Mapping[str, str]) -> "Figure":
 
 def consistency_realism(consistency: Row, realism: Row, colours: Mapping[str, str]) -> "Figure":
     """Consistency (up) against realism (right), each model named at its point, with 95 % intervals."""
-    with _style():
-        figure = _figure(PAPER_WIDTH * 0.6, 3.2)
+    with paper_style():
+        figure = new_figure(PAPER_WIDTH * 0.6, 3.2)
         axes = figure.subplots()
         shared = [model for model in consistency.metrics if model in realism.metrics]
         widest = max(realism.metrics[m].value + _reach(realism, m)[1] for m in shared) or 1.0
@@ -160,7 +160,8 @@ def _levels(row: Row) -> list[tuple[str, float, str]]:
     return [(name, value, dashes) for name, value, dashes in levels if value is not None]
 
 
-def _figure(width: float, height: float) -> "Figure":
+def new_figure(width: float, height: float) -> "Figure":
+    """An empty figure of so many inches, without a window."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -170,7 +171,7 @@ def _figure(width: float, height: float) -> "Figure":
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def paper_style() -> Iterator[None]:
     """Small sans-serif type, thin lines, no frame; fonts embedded as text."""
     import matplotlib as mpl
     import seaborn as sns

@@ -1,6 +1,5 @@
 """From a data set to what a generator is trained on: crops with surfaces, at the resolution of the networks."""
 
-import csv
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -15,6 +14,7 @@ from anonbench.anonymizers.synthesis import at_resolution
 from anonbench.crops import Outcome, PersonCrops
 from anonbench.datasets.base import CropDataset
 from anonbench.datasets.files import FileCrops
+from anonbench.datasets.keep_lists import read_keep_list, verdict
 from anonbench.detection.surface_head import fill_surfaces
 from anonbench.errors import DataError
 from anonbench.training.batches import Crops, InMemoryCrops
@@ -90,7 +90,7 @@ def rows_to_train_on(dataset: CropDataset, keep: Path | None) -> tuple[NDArray[n
         raise DataError(f"{dataset.name}: holds no crops for training, only queries and a gallery")
     if keep is None:
         return rows, None
-    kept = _kept_keys(keep)
+    kept = {key for key, row in read_keep_list(keep).items() if verdict(row)}
     unknown = len(kept - set(samples["key"]))
     if unknown:
         raise DataError(
@@ -105,15 +105,6 @@ def rows_to_train_on(dataset: CropDataset, keep: Path | None) -> tuple[NDArray[n
 def described(dataset: CropDataset, name: str) -> TrainingData:
     """A data set on disk as the `data` section of a training card."""
     return TrainingData(name=name, count=len(dataset), sha256=dataset.digest)
-
-
-def _kept_keys(file: Path) -> set[str]:
-    try:
-        with file.open(newline="") as text:
-            rows = list(csv.DictReader(text))
-        return {row["key"] for row in rows if row["kept"].lower() in ("true", "1")}
-    except (OSError, KeyError, UnicodeDecodeError, csv.Error, AttributeError) as error:
-        raise DataError(f"{file}: not a list that `anonbench data filter` wrote ({error})") from error
 
 
 def _in_memory(crops: ResizedCrops, track: Track) -> TrainingSet:
