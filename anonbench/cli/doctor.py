@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @click.command("doctor")
 def command() -> None:
-    """Show versions, folders, packaged checkpoints and official weights."""
+    """Show versions, folders, packaged checkpoints, detectors and official weights."""
     import platform
 
     import anonbench
@@ -29,6 +29,7 @@ def command() -> None:
         click.echo(f"  {package:18} {versions.get(package, 'missing: pip install ' + package)}")
     click.echo(f"cache    {_told(cache_dir)}")
     _report_models()
+    _report_detectors()
     _report_weights()
 
 
@@ -37,6 +38,13 @@ def _report_models() -> None:
 
     for name in anonymizer_names():
         click.echo(f"model    {name:24} {_told(partial(_card_digest, load_anonymizer, name))}")
+
+
+def _report_detectors() -> None:
+    from anonbench.detection.detectors import BACKENDS
+
+    for name in BACKENDS:
+        click.echo(f"detector {name:24} {_told(partial(_usable, name))}")
 
 
 def _report_weights() -> None:
@@ -48,6 +56,13 @@ def _report_weights() -> None:
 
 def _card_digest(load: Callable[[str], "Anonymizer"], name: str) -> str:
     return f"ready, card {load(name).card.digest[:12]}"
+
+
+def _usable(detector: str) -> str:
+    from anonbench.detection.detectors import load_detector
+
+    load_detector(detector).require()
+    return "ready"
 
 
 def _told(ask: Callable[[], object]) -> str:

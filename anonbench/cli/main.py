@@ -12,6 +12,7 @@ COMMANDS = {
     "run": "Run protocols for one model and print or store the records.",
     "compare": "Compare models: run what is missing, then tables, plots, galleries and a report.",
     "gallery": "Draw what models do to the same people.",
+    "detect": "Find the people in photos, and write them to detection files.",
     "anonymize": "Replace the people in photos and video.",
     "train": "Train a generator from its card, or go on with a run.",
     "models": "List the anonymizers; find centres for their truncation.",

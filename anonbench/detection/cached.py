@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
+import torch
 from PIL import Image
-from torch import Tensor
 
 from anonbench.cache import write_atomic
 from anonbench.datasets.files import CropFile, FileCrops
 from anonbench.datasets.images import read_image
+from anonbench.detection.detectors import NamedDetector, main_person
+from anonbench.detection.people import Person
 from anonbench.errors import CacheError, DataError
-
-Detect = Callable[[Tensor], tuple[Tensor, Tensor] | None]
-"""uint8 (3, H, W) RGB -> person mask bool (H, W) and COCO keypoints float32 (17, 3), or None: nobody found."""
 
 Track = Callable[[Sequence[CropFile]], Iterable[CropFile]]
 """Hands the files through one by one; a progress bar, for example."""
@@ -24,20 +23,20 @@ Track = Callable[[Sequence[CropFile]], Iterable[CropFile]]
 
 @dataclass(frozen=True)
 class DetectionCounts:
-    """How many crops there are, and how many of them got a mask, keypoints, or neither."""
+    """How many crops there are, and how many of them got a mask, and keypoints with it."""
 
     crops: int
     masks: int
     keypoints: int
-    nothing: int
 
 
 def detect_dataset(
-    dataset: FileCrops, detect: Detect, overwrite: bool = False, track: Track = iter
+    dataset: FileCrops, detector: NamedDetector, overwrite: bool = False, track: Track = iter
 ) -> DetectionCounts:
     """Find the person in every crop and write `masks/NAME.png` and `keypoints.json` into the data's root.
 
-    Nothing is written before the last crop is done, so an interrupted run leaves the data as they were.
+    Of several people in a crop it is the one that covers most of it. Nothing is written before the last crop
+    is done, so an interrupted run leaves the data as they were; what was detected is in the cache.
     A crop in which nobody was found gets no mask file and no keypoints, and loses those that it had.
     Raises DataError if detections lie there already (unless `overwrite`) or the folder cannot be written.
     """
@@ -48,16 +47,18 @@ def detect_dataset(
     masks: dict[str, bytes | None] = {}
     keypoints: dict[str, list[list[float]]] = {}
     for file in track(dataset.files):
-        found = detect(read_image(file.path))
-        masks[file.key] = _png(found[0]) if found and found[0].any() else None
-        if found and (found[1][:, 2] > 0).any():
-            keypoints[file.key] = [[round(value, 3) for value in point] for point in found[1].tolist()]
+        found = detector.detect(read_image(file.path), file.key)
+        person = main_person(found)
+        masks[file.key] = _png(person, found.size) if person else None
+        if person and (person.keypoints[:, 2] > 0).any():
+            keypoints[file.key] = [
+                [round(value, 3) for value in point] for point in person.keypoints.tolist()
+            ]
     _write(dataset.root, masks, keypoints)
     return DetectionCounts(
         crops=len(masks),
         masks=sum(png is not None for png in masks.values()),
         keypoints=len(keypoints),
-        nothing=sum(png is None and key not in keypoints for key, png in masks.items()),
     )
 
 
@@ -69,8 +70,10 @@ def _refuse_existing(dataset: FileCrops) -> None:
         raise DataError(f"{existing[0]}: detections lie there already; move them away or add --overwrite")
 
 
-def _png(mask: Tensor) -> bytes:
-    """A grey PNG of 0 and 255."""
+def _png(person: Person, size: tuple[int, int]) -> bytes:
+    """The person's mask in a crop of `size` (H, W) as a grey PNG of 0 and 255."""
+    mask = torch.zeros(size, dtype=torch.bool)
+    mask[person.window.slices] = person.mask
     content = BytesIO()
     Image.fromarray(mask.numpy()).convert("L").save(content, "PNG")
     return content.getvalue()

@@ -72,14 +72,23 @@ def read_detections(path: Path, image: Tensor | None = None) -> PersonDetections
     image: uint8 (3, H, W), the one that is at hand. Raises DataError naming file and key when the file
     breaks its format, and naming both sizes or digests when it was made from another image.
     """
-    try:
-        stored = StoredDetections.model_validate_json(read_bytes(path))
-    except ValidationError as error:
-        raise _explained(path, error) from error
+    stored = _parsed(path)
     _check_image(path, stored.image, image)
     surfaces = _read_surfaces(path, stored)
     people = [_PersonReader(path, i, stored).read(surfaces.get(i)) for i in range(len(stored.people))]
     return PersonDetections(stored.image.size, tuple(people), stored.template)
+
+
+def detector_of(path: Path) -> str | None:
+    """Digest of the detector that wrote a detection file; none where it was written by hand. Raises DataError."""
+    return _parsed(path).detector_digest
+
+
+def _parsed(path: Path) -> StoredDetections:
+    try:
+        return StoredDetections.model_validate_json(read_bytes(path))
+    except ValidationError as error:
+        raise _explained(path, error) from error
 
 
 def _stored(person: Person, size: tuple[int, int]) -> StoredPerson:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from anonbench.cli.main import COMMANDS
+from anonbench.detection.people import Person, PersonDetections
 from tests.cli.conftest import Cli, standing_keypoints
 
 
@@ -122,12 +123,18 @@ def test_data_detect_writes_what_data_check_counts(
     cli: Cli, market: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class EveryoneStands:
-        def detect(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        name, digest = "mediapipe", "everyone stands"
+
+        def require(self) -> None: ...
+
+        def detect(self, image: torch.Tensor) -> PersonDetections:
             mask = torch.zeros(image.shape[1:], dtype=torch.bool)
             mask[16:120, 16:48] = True
-            return mask, torch.tensor(standing_keypoints())
+            person = Person.of_mask(mask, 0.9, torch.tensor(standing_keypoints()))
+            assert person is not None
+            return PersonDetections((128, 64), (person,))
 
-    monkeypatch.setattr("anonbench.detection.mediapipe_pose.PersonDetector", EveryoneStands)
+    monkeypatch.setattr("anonbench.detection.mediapipe_people.MediapipePeople", EveryoneStands)
     data = f"market1501={market}"
     refused = cli("data", "detect", data)
     assert refused.code == 3
@@ -151,6 +158,7 @@ def test_data_detect_without_its_extra_says_what_to_install(
     cli: Cli, market: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "mediapipe", None)
+    monkeypatch.delitem(sys.modules, "mediapipe.python.solutions.pose", raising=False)
     result = cli("data", "detect", f"market1501={market}")
     assert result.code == 2
     assert "pip install 'anonbench[detect]'" in result.error

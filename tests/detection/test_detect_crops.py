@@ -10,12 +10,14 @@ from anonbench.datasets.folder import ImageFolder
 from anonbench.datasets.market1501 import Market1501
 from anonbench.detection import mediapipe_pose
 from anonbench.detection.cached import DetectionCounts, detect_dataset
+from anonbench.detection.people import Person, PersonDetections
 from anonbench.errors import DataError, UsageError
 from tests.datasets.crop_folders import write_image, write_market, write_mask
+from tests.detection.scenes import scene
 
 
 def found_in(image):
-    """What the fake detector sees: a box and joints that depend on the pixels, nobody in one image of three."""
+    """Who is seen: a box and joints that depend on the pixels, nobody in one image of three."""
     brightness = int(image.long().sum())
     if brightness % 3 == 0:
         return None
@@ -23,6 +25,25 @@ def found_in(image):
     mask[10 : 20 + brightness % 50, 5:30] = True
     joints = torch.arange(51).reshape(17, 3) * (1 + brightness % 7) / 8
     return mask, torch.cat([joints[:, :2], (joints[:, 2:] / 64).clamp(max=1)], dim=1).round(decimals=3)
+
+
+class Sees:
+    """A detector that finds what a function says: masks and keypoints of people, or none."""
+
+    name, digest = "sees", "d" * 64
+
+    def __init__(self, function):
+        self._function = function
+        self.names = []
+
+    def require(self):
+        pass
+
+    def detect(self, image, name=None):
+        self.names.append(name)
+        found = self._function(image)
+        people = [Person.of_mask(mask, 0.9, keypoints) for mask, keypoints in ([found] if found else [])]
+        return PersonDetections(tuple(image.shape[1:]), tuple(p for p in people if p))
 
 
 def assert_read_back(data):
@@ -42,43 +63,60 @@ def assert_read_back(data):
 def test_market1501_reads_back_what_was_found(tmp_path):
     root = write_market(tmp_path / "market", detections=False)
     before = Market1501(root)
-    counts = detect_dataset(before, found_in)
+    counts = detect_dataset(before, Sees(found_in))
     after = Market1501(root)
     nobody = sum(found_in(image) is None for image in before.load(range(7)).image)
     assert 0 < nobody < 7
-    assert counts == DetectionCounts(crops=7, masks=7 - nobody, keypoints=7 - nobody, nothing=nobody)
+    assert counts == DetectionCounts(crops=7, masks=7 - nobody, keypoints=7 - nobody)
     assert_read_back(after)
     assert after.digest != before.digest
 
 
 def test_the_wrapped_official_archive_gets_its_detections_where_they_are_read(tmp_path):
     write_market(tmp_path / "Market-1501-v15.09.15", detections=False)
-    detect_dataset(Market1501(tmp_path), found_in)
+    detect_dataset(Market1501(tmp_path), Sees(found_in))
     assert_read_back(Market1501(tmp_path))
 
 
 def test_nested_folders_read_back_what_was_found_in_pixels_of_the_file(tmp_path):
     for seed, name in enumerate(["a/x.png", "b/x.png", "b/y.png", "z.png"]):
         write_image(tmp_path / name, seed, size=(96, 40))
-    detect_dataset(ImageFolder(tmp_path, size=(32, 16)), found_in)
+    detect_dataset(ImageFolder(tmp_path, size=(32, 16)), Sees(found_in))
     assert_read_back(ImageFolder(tmp_path))
 
 
-def test_a_mask_without_keypoints_and_keypoints_without_a_mask_are_counted_apart(tmp_path):
+def test_masks_and_keypoints_are_counted_apart(tmp_path):
     dark, bright = torch.zeros(128, 64, dtype=torch.bool), torch.ones(128, 64, dtype=torch.bool)
     unseen, seen = torch.zeros(17, 3), torch.ones(17, 3)
-    answers = iter([(bright, unseen), (dark, seen), (dark, unseen), None, (bright, seen)])
-    for seed in range(5):
+    answers = iter([(bright, unseen), (dark, seen), None, (bright, seen)])
+    for seed in range(4):
         write_image(tmp_path / f"{seed}.png", seed)
-    counts = detect_dataset(ImageFolder(tmp_path), lambda _: next(answers))
-    assert counts == DetectionCounts(crops=5, masks=2, keypoints=2, nothing=2)
+    counts = detect_dataset(ImageFolder(tmp_path), Sees(lambda _: next(answers)))
+    assert counts == DetectionCounts(crops=4, masks=2, keypoints=1)
+
+
+def test_the_subject_is_who_covers_most_of_the_crop(tmp_path):
+    write_image(tmp_path / "a" / "x.png", 1, size=(120, 160))
+    detector = Sees(found_in)
+    _, everybody = scene(3)
+    detector.detect = lambda image, name: everybody
+    detect_dataset(ImageFolder(tmp_path), detector)
+    crops = ImageFolder(tmp_path, size=(120, 160)).load([0])
+    assert int(crops.person_mask.sum()) == max(int(p.mask.sum()) for p in everybody.people)
+
+
+def test_a_detector_is_told_the_names_of_the_crops(tmp_path):
+    write_image(tmp_path / "a" / "x.png", 1)
+    detector = Sees(found_in)
+    detect_dataset(ImageFolder(tmp_path), detector)
+    assert detector.names == ["a/x.png"]
 
 
 def test_existing_detections_are_refused_before_anything_is_detected(tmp_path):
     root = write_market(tmp_path / "market")
     kept = {path: path.read_bytes() for path in [*(root / "masks").iterdir(), root / "keypoints.json"]}
     with pytest.raises(DataError, match="--overwrite"):
-        detect_dataset(Market1501(root), lambda image: pytest.fail("looked at an image"))
+        detect_dataset(Market1501(root), Sees(lambda image: pytest.fail("looked at an image")))
     assert {path: path.read_bytes() for path in kept} == kept
 
 
@@ -86,15 +124,15 @@ def test_masks_in_the_parent_folder_count_as_existing(tmp_path):
     write_image(tmp_path / "crops" / "x.png")
     write_mask(tmp_path / "masks" / "x.png")
     with pytest.raises(DataError, match=r"masks/x\.png: .* --overwrite"):
-        detect_dataset(ImageFolder(tmp_path / "crops"), found_in)
+        detect_dataset(ImageFolder(tmp_path / "crops"), Sees(found_in))
 
 
 def test_overwriting_also_removes_the_masks_of_crops_in_which_nobody_is_found(tmp_path):
     root = write_market(tmp_path / "market")
-    detect_dataset(Market1501(root), lambda image: None, overwrite=True)
+    detect_dataset(Market1501(root), Sees(lambda image: None), overwrite=True)
     assert not list((root / "masks").iterdir())
     assert (Market1501(root).load(range(7)).outcome == Outcome.NONE).all()
-    detect_dataset(Market1501(root), found_in, overwrite=True)
+    detect_dataset(Market1501(root), Sees(found_in), overwrite=True)
     assert_read_back(Market1501(root))
 
 
@@ -102,7 +140,7 @@ def test_an_interrupted_detection_leaves_the_data_as_they_were(tmp_path):
     root = write_market(tmp_path / "market", detections=False)
     answers = iter([found_in, found_in])
     with pytest.raises(StopIteration):
-        detect_dataset(Market1501(root), lambda image: next(answers)(image))
+        detect_dataset(Market1501(root), Sees(lambda image: next(answers)(image)))
     assert {path.name for path in root.iterdir()} == {"query", "bounding_box_test"}
 
 
@@ -110,7 +148,7 @@ def test_a_folder_that_cannot_be_written_is_refused_first(tmp_path, monkeypatch)
     data = Market1501(write_market(tmp_path / "market", detections=False))
     monkeypatch.setattr("os.access", lambda path, mode: False)  # the superuser may write everywhere
     with pytest.raises(DataError, match="not writable"):
-        detect_dataset(data, lambda image: pytest.fail("looked at an image"))
+        detect_dataset(data, Sees(lambda image: pytest.fail("looked at an image")))
 
 
 def test_without_mediapipe_the_error_says_what_to_install(monkeypatch):
