@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from PIL import Image
 
 from anonbench.crops import Outcome
 from anonbench.detection import coco_masks
+from anonbench.detection.file_format import StoredDetections, StoredImage, StoredPerson, StoredSurfaces
 from anonbench.detection.files import image_digest, read_detections, write_detections
 from anonbench.detection.people import PersonDetections
 from anonbench.errors import DataError
@@ -277,3 +280,17 @@ def test_people_outside_the_image_cannot_be_made():
     _, detections = scene(1)
     with pytest.raises(ValueError, match="leaves the image"):
         PersonDetections((10, 10), detections.people)
+
+
+def test_the_shortest_file_in_the_docs_works(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "detect.md").read_text()
+    (example,) = re.findall(r"```json\n(.*?)```", page, flags=re.DOTALL)
+    (tmp_path / "x.json").write_text(example)
+    assert [p.outcome for p in read_detections(tmp_path / "x.json").people] == [Outcome.MASK_ONLY]
+
+
+def test_every_key_is_in_the_docs():
+    page = (Path(__file__).parents[2] / "docs" / "detect.md").read_text()
+    for schema in (StoredDetections, StoredPerson, StoredImage, StoredSurfaces):
+        for key in schema.model_fields:
+            assert re.search(rf"`(\w+\.)?{key}(\.\w+)?`", page), key
