@@ -78,7 +78,7 @@ def test_a_section_names_its_key() -> None:
 
 def test_every_packaged_protocol_has_all_presets_and_three_seeds_by_default() -> None:
     cards = packaged_cards("protocols", ProtocolCard)
-    assert set(cards) == {"reid", "fid", "lpips", "pose_swap", "background_swap"}
+    assert set(cards) == {"reid", "fid", "lpips", "pose_swap", "background_swap", "video"}
     for protocol in cards.values():
         assert set(protocol.presets) == {"smoke", "demo", "full", "paper"}
         assert protocol.presets["demo"].seeds == 3

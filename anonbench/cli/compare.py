@@ -11,6 +11,14 @@ from anonbench.errors import UsageError
 
 FACTORIAL = ("pose_swap", "background_swap")
 IDENTITIES = ("reid", *FACTORIAL)
+UNFIT = {
+    "synthetic": (),
+    "fdh": (*IDENTITIES, "video"),
+    "video": IDENTITIES,
+    "market1501": (*FACTORIAL, "video"),
+    "folder": (*FACTORIAL, "video"),
+}
+"""Protocols that a kind of data cannot serve."""
 
 
 @click.command("compare")
@@ -49,7 +57,7 @@ def command(
     from anonbench.records import read_record
     from anonbench.reporting.report import write_report
 
-    unfit = () if data == "synthetic" else IDENTITIES if data.startswith("fdh=") else FACTORIAL
+    unfit = UNFIT.get(data.partition("=")[0], ())
     chosen = protocols or [name for name in protocol_names() if name not in unfit]
     line = options.command_line()
     requests = [Request(p, m, data, preset, seeds, extractors, line) for p in chosen for m in models]

@@ -12,7 +12,7 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 data: Decorator = click.option(
     "--data", default="synthetic", show_default=True, metavar="NAME|NAME=PATH",
-    help="synthetic, fdh=PATH, market1501=PATH or folder=PATH.",
+    help="synthetic, fdh=PATH, market1501=PATH, folder=PATH or video=PATH.",
 )  # fmt: skip
 PRESETS = click.Choice(["smoke", "demo", "full", "paper"])
 preset: Decorator = click.option(

@@ -92,14 +92,14 @@ class ClipCrops:
 
     def load(self, indices: Sequence[int]) -> PersonCrops:
         """The crops at these positions, in this order. Raises CacheError for a damaged cache file."""
+        keys = self.samples["key"]  # makes the crops where the cache lacks them
         positions = [int(index) for index in indices]
         chunks = {number: self._read(number) for number in sorted({p // CHUNK for p in positions})}
         tensors = {
             name: torch.stack([chunks[p // CHUNK][name][p % CHUNK] for p in positions]) for name in TENSORS
         }
         unknown = torch.full((len(positions),), UNKNOWN_ID, dtype=torch.int64)
-        keys = tuple(self.samples["key"].iloc[positions])
-        return PersonCrops(person_id=unknown, camera_id=unknown, key=keys, **tensors)
+        return PersonCrops(person_id=unknown, camera_id=unknown, key=tuple(keys.iloc[positions]), **tensors)
 
     def flow(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Flow by OpenCV's DIS from crop to crop; valid where it leads there and back (`ClipDataset.flow`)."""

@@ -30,7 +30,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_compare_writes_a_record_for_every_model_and_protocol(report: Path) -> None:
     records = [read_record(path) for path in sorted((report / "records").glob("*.json"))]
     found = {(record.model.name, record.protocol.name) for record in records}
-    protocols = ("reid", "fid", "lpips", "pose_swap", "background_swap")
+    protocols = ("reid", "fid", "lpips", "pose_swap", "background_swap", "video")
     assert found == {(model, protocol) for model in MODELS for protocol in protocols}
     assert all(record.detection.surface == 1 for record in records)
 
