@@ -1,15 +1,17 @@
 """People where no detector saw them, or saw only a part of them: borrowed from another frame of the same track."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from anonbench.crops import NO_VERTEX
 from anonbench.detection.people import Person, Window
-from anonbench.pipeline.areas import Area, Margins
+from anonbench.pipeline.areas import grown
 from anonbench.pipeline.tracking import Box
 
-FILL = Margins(dilate=0.03, seam=0.0)
+GROWTH = 0.03
 """A borrowed mask grows by this share of its longer side: arms and legs have moved since."""
 
 
@@ -34,15 +36,16 @@ def moved(person: Person, source: Box, place: Box, size: tuple[int, int]) -> Per
         return None
     scale, shift = torch.tensor([across, down, 1.0]), torch.tensor([source[0], source[1], 0.0])
     points = (person.keypoints - shift) * scale + torch.tensor([place[0], place[1], 0.0])
-    borrowed = Person(
+    reach = math.ceil(GROWTH * max(seen.size))
+    window = grown(seen, reach, size)
+    return Person(
         box=place,
         score=person.score,
-        window=seen,
-        mask=mask,
-        surface=_resized(person.surface, new.size)[inside],
+        window=window,
+        mask=_dilated(_spread(mask, seen, window, False), reach),
+        surface=_spread(_resized(person.surface, new.size)[inside], seen, window, NO_VERTEX),
         keypoints=points * (person.keypoints[:, 2:] > 0),
     )
-    return Area.of(borrowed, size, FILL).person(borrowed)
 
 
 def completed(seen: Person, borrowed: Person, grow: bool) -> Person:
@@ -77,6 +80,11 @@ def _spread(values: Tensor, held: Window, window: Window, fill: bool | int) -> T
     if shared:
         result[shared.relative_to(window).slices] = values[shared.relative_to(held).slices]
     return result
+
+
+def _dilated(mask: Tensor, reach: int) -> Tensor:
+    """bool (h, w): true where the mask is, or no farther than `reach` pixels in either direction."""
+    return F.max_pool2d(mask[None].float(), 2 * reach + 1, stride=1, padding=reach)[0] > 0
 
 
 def _resized(values: Tensor, size: tuple[int, int]) -> Tensor:

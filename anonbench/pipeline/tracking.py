@@ -50,6 +50,6 @@ def _update(tracker: "supervision.ByteTrack", boxes: Sequence[Box]) -> tuple[int
             data={"box": np.arange(len(boxes))},
         )
     )
-    if found.tracker_id is not None:
+    if found.tracker_id is not None and len(found):  # of nobody, it forgets the other columns
         ids[found.data["box"]] = found.tracker_id - 1
     return tuple(ids.tolist())
