@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from anonbench.cli import options
 from anonbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,8 +20,7 @@ CRITERIA = ("vertices_per_part", "vertices", "reconstruction")
 @click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
 @click.option("-o", "--out", required=True, type=click.Path(file_okay=False, path_type=Path),
               help="Folder of the data set: train/ and val/ are written there.")  # fmt: skip
-@click.option("--detector", default="mediapipe", show_default=True, metavar="NAME|file=DIR",
-              help="What finds people: mediapipe, torchvision, detectron2, or detection files.")  # fmt: skip
+@options.detector
 @click.option("--every", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
               help="Take a frame of a video so often.  [default: 1]")  # fmt: skip
 @click.option("--split", default="train", show_default=True, metavar="train|val|SHARE",
@@ -63,7 +63,9 @@ def build_command(
 
 
 def _print_built(built: "Built", out: Path) -> None:
-    click.echo(f"{out / built.split}: {built.crops} crops in {built.shards} shards")
+    click.echo(
+        f"{out / built.split}: {options.counted(built.crops, 'crop')} in {options.counted(built.shards, 'shard')}"
+    )
     click.echo(f"  images: {built.images}, {built.people_per_image.get(0, 0)} of them without people")
     click.echo(f"  people found: {built.people}")
     for reason, count in built.dropped.items():
@@ -139,9 +141,9 @@ def _print_statistics(found: "DataStatistics") -> None:
 @click.option("-o", "--out", required=True, type=click.Path(dir_okay=False, path_type=Path),
               help="The list that train --keep reads, CSV.")  # fmt: skip
 @click.option("--drop", type=click.FloatRange(0, 1, max_open=True), metavar="SHARE",
-              help="Share of the crops to drop, the worst.  [default: 0.05 by reconstruction]")  # fmt: skip
+              help="Share of the crops to drop, the worst.  [default: 0.1; 0.05 by reconstruction]")  # fmt: skip
 @click.option("--drop-below", type=float, metavar="VALUE",
-              help="Drop crops with fewer vertices.  [default: docs/data.md]")  # fmt: skip
+              help="Drop crops with fewer vertices.  [default: 135 per part on FDH, else --drop]")  # fmt: skip
 @click.option("--keep-above", type=float, metavar="VALUE",
               help="Keep crops with as many vertices or more; what lies between is for you to look at.")  # fmt: skip
 @click.option("--sheet", type=click.Path(dir_okay=False, path_type=Path),

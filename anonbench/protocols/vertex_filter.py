@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from anonbench.crops import PACKAGED_TEMPLATE
 from anonbench.datasets.base import CropDataset, template_of
 from anonbench.datasets.files import DEFAULT_SIZE
 from anonbench.datasets.keep_lists import read_keep_list, verdict, write_keep_list
@@ -23,8 +22,12 @@ from anonbench.reporting.galleries import save_png
 KEEP, LOOK, DROP = "keep", "look", "drop"
 """Groups of crops: above both thresholds, between them, below both (thesis A.5)."""
 
-DEFAULT_THRESHOLDS = {SMPL: 135.0, PACKAGED_TEMPLATE: 135.0}
-"""Vertices per body part at DEFAULT_SIZE, by body template. SMPL's is the thesis' (A.4)."""
+THESIS_THRESHOLD = 135.0
+"""Vertices per body part below which the thesis drops crops of FDH: SMPL's vertices at DEFAULT_SIZE (A.4)."""
+
+THESIS_SHARE = 0.1
+"""Share of FDH that is below (A.4). It stands in where the threshold says nothing: how many vertices show
+depends on the template, on what found them and on the pixels of a person (docs/data.md)."""
 
 
 @dataclass(frozen=True)
@@ -81,17 +84,17 @@ def filter_by_vertices(
     """Sort the crops of `data` into three groups by a criterion of `CRITERIA`.
 
     drop_below, keep_above: as in `Thresholds`; keep_above None: no middle group. drop: in place of drop_below, the
-    share of crops to drop. Neither: the default of the body template. decided: what a person said of crops in the
-    middle group before. Raises UsageError where no threshold is known, DataError where the criterion is not.
+    share of crops to drop. Neither: as in the thesis (`default_threshold`). decided: what a person said of crops in
+    the middle group before. Raises DataError where the criterion is not known.
     """
     counted = count_crops(open_stored(data, "train"))
     values = counted.table[criterion]
     if values.isna().all():
         raise DataError(_without_criterion(counted.dataset, criterion))
     if drop is not None:
-        drop_below = float(values.quantile(drop, interpolation="higher"))
+        drop_below = lowest(values, drop)
     elif drop_below is None:
-        drop_below = default_threshold(counted.dataset, criterion)
+        drop_below = default_threshold(counted, criterion)
     thresholds = Thresholds(drop_below, drop_below if keep_above is None else keep_above)
     table = counted.table.drop(columns="outcome")
     table["group"] = thresholds.group(values)
@@ -99,16 +102,17 @@ def filter_by_vertices(
     return Grouped(counted.dataset, criterion, thresholds, table)
 
 
-def default_threshold(dataset: CropDataset, criterion: str) -> float:
-    """The value below which crops are dropped unless told otherwise. Raises UsageError where none is known."""
-    template = template_of(dataset).name
-    if criterion != "vertices_per_part" or dataset.size != DEFAULT_SIZE or template not in DEFAULT_THRESHOLDS:
-        height, width = dataset.size
-        raise UsageError(
-            f"no threshold is known for {criterion} of {template} at {height}x{width}: "
-            "give --drop-below VALUE (see anonbench data stats), or --drop SHARE"
-        )
-    return DEFAULT_THRESHOLDS[template]
+def default_threshold(counted: CountedCrops, criterion: str) -> float:
+    """THESIS_THRESHOLD where it was found, else what drops THESIS_SHARE of the crops."""
+    dataset = counted.dataset
+    if (criterion, template_of(dataset).name, dataset.size) == ("vertices_per_part", SMPL, DEFAULT_SIZE):
+        return THESIS_THRESHOLD
+    return lowest(counted.table[criterion], THESIS_SHARE)
+
+
+def lowest(values: "pd.Series[float]", share: float) -> float:
+    """The threshold below which at most `share` of the values lie."""
+    return float(values.quantile(share, interpolation="higher"))
 
 
 def decisions(path: Path) -> dict[str, bool]:

@@ -33,7 +33,7 @@ def people(cli: Cli, photos: Path, tmp_path: Path) -> Path:
 def test_a_build_says_what_it_found(cli: Cli, photos: Path, tmp_path: Path) -> None:
     result = cli("data", "build", photos, "-o", tmp_path / "people", "--max-outside", 1)
     assert result.out.splitlines() == [
-        f"{tmp_path / 'people' / 'train'}: 18 crops in 1 shards",
+        f"{tmp_path / 'people' / 'train'}: 18 crops in 1 shard",
         "  images: 18, 6 of them without people",
         "  people found: 18",
     ]

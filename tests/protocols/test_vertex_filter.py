@@ -1,25 +1,29 @@
 """Filtering by vertices: three groups, a person's verdicts, and planted misdetections that are found."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
+from anonbench.datasets.base import CropDataset
 from anonbench.datasets.fdh import FDHDataset
 from anonbench.datasets.shards import write_shards
 from anonbench.datasets.synthetic.dataset import SyntheticDataset
 from anonbench.errors import DataError, UsageError
 from anonbench.pipeline.pictures import detection_pictures
+from anonbench.pipeline.statistics import CountedCrops
 from anonbench.protocols.vertex_filter import (
-    DEFAULT_THRESHOLDS,
     Thresholds,
     decisions,
     default_threshold,
     filter_by_vertices,
     write_sheets,
 )
-from anonbench.template import body_template
+from anonbench.template import SurfaceTemplate, body_template
 from anonbench.training.data import rows_to_train_on
 from tests.datasets.fdh_shards import VERTICES, fdh, members
 
@@ -117,15 +121,24 @@ def test_pictures_outline_the_mask_and_colour_the_surface(data: str) -> None:
     assert len(np.unique(coloured, axis=0)) > 100
 
 
-def test_no_threshold_is_made_up(data: str) -> None:
-    with pytest.raises(
-        UsageError, match="no threshold is known for vertices_per_part .* at 72x40: give --drop-below"
-    ):
-        filter_by_vertices(data, "vertices_per_part")
-    large = SyntheticDataset("val", (288, 160), count=1)
-    assert default_threshold(large, "vertices_per_part") == DEFAULT_THRESHOLDS["makehuman_13380"]
-    with pytest.raises(UsageError, match="no threshold is known for vertices "):
-        default_threshold(large, "vertices")
+@pytest.mark.parametrize("criterion", ["vertices", "vertices_per_part"])
+def test_unless_told_otherwise_a_tenth_is_dropped_as_in_the_thesis(data: str, criterion: str) -> None:
+    kept = filter_by_vertices(data, criterion).table["kept"]
+    assert (kept == False).sum() == 5  # noqa: E712
+
+
+def test_the_threshold_of_the_thesis_is_for_its_template_size_and_criterion() -> None:
+    def threshold(template: str, size: tuple[int, int], criterion: str) -> float:
+        dataset = SimpleNamespace(size=size, template=SurfaceTemplate(template, torch.zeros(1, 16)))
+        table = pd.DataFrame({name: np.arange(11.0) for name in ("vertices", "vertices_per_part")})
+        return default_threshold(
+            CountedCrops(cast(CropDataset, dataset), table, np.zeros((11, 0), bool), ()), criterion
+        )
+
+    assert threshold("smpl_27554", (288, 160), "vertices_per_part") == 135
+    assert threshold("smpl_27554", (288, 160), "vertices") == 1
+    assert threshold("smpl_27554", (144, 80), "vertices_per_part") == 1
+    assert threshold("makehuman_13380", (288, 160), "vertices_per_part") == 1
 
 
 def test_body_parts_of_smpl_come_from_a_file(tmp_path: Path) -> None:
