@@ -12,7 +12,7 @@ from anonbench.cli import options
 @click.command("gallery")
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 @click.option(
-    "--figure", type=click.Choice(["pose_swap", "background_swap", "reid", "samples"]), default="pose_swap",
+    "--figure", type=click.Choice(["pose_swap", "background_swap", "reid", "video", "samples"]), default="pose_swap",
     show_default=True, help="One person across poses, backgrounds or cameras, or different people.",
 )  # fmt: skip
 @click.option("--people", type=click.IntRange(1, 100), default=4, show_default=True, help="Persons shown.")

@@ -23,6 +23,7 @@ from anonbench.pipeline.clips import Clip, Frame, open_clip
 from anonbench.pipeline.joining import TrackSettings
 from anonbench.pipeline.optical_flow import backward_flow
 from anonbench.pipeline.tracks import DEFAULTS, ClipTracks, track_clip
+from anonbench.progress import track_speed
 
 VERSION = 1
 """Raise it whenever sampling, tracking or cropping give other crops: it is part of every digest."""
@@ -151,6 +152,14 @@ class ClipCrops:
         if sum(map(len, waiting)):
             self._write(PersonCrops.concatenate(waiting), chunks)
         write_text(self._folder / INDEX, json.dumps({"note": self._note(tracks), "crops": rows}))
+
+    def _watched(self) -> Iterator[Frame]:
+        """The sampled frames, with a bar: detection takes most of the time."""
+        layout = self._clip.format
+        moments = round(layout.length / layout.frame_rate * self._rate) if layout.length else None
+        text = f"following people in {self._clip.path.name}"
+        for _, frame in track_speed(sampled(self._clip, self._rate), text, moments, "moments"):
+            yield frame
 
     def _cut_out(self, tracks: ClipTracks) -> Iterator[tuple[PersonCrops, list[tuple[str, int, int]]]]:
         """The crops of one moment after the other, with a row (key, clip, frame) for each of them."""

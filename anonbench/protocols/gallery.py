@@ -21,6 +21,7 @@ FIGURES = {
     "pose_swap": "one person in several poses before one background (thesis Figure 5.1)",
     "background_swap": "one person in one pose before several backgrounds (thesis Figure 5.2)",
     "reid": "one person from several cameras",
+    "video": "moments of one person who walks",
     "samples": "different people (thesis Figure 5.3)",
 }
 PROTOCOLS = {"samples": "fid"}
