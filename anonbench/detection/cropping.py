@@ -27,7 +27,9 @@ BACKGROUND = 0.3
 def crop_window(person: Person, size: tuple[int, int] = CROP_SIZE) -> Window:
     """The part of the image that a crop of `size` (H, W) shows: the person in its middle, the aspect of `size`.
 
-    The window may reach beyond the image. It holds the person's whole mask.
+    The window may reach beyond the image, and holds the person's whole mask. Moving it into the image instead,
+    as FDH's were, puts people whom the border cuts beside the middle, where the surface head was not trained:
+    its median error for half a person rose from 7.4 to 10.4 cm.
     """
     h, w = person.window.size
     margin = MARGIN * math.sqrt(h * w)
