@@ -96,11 +96,13 @@ class ClipCrops:
         keys = self.samples["key"]  # makes the crops where the cache lacks them
         positions = [int(index) for index in indices]
         chunks = {number: self._read(number) for number in sorted({p // CHUNK for p in positions})}
-        tensors = {
-            name: torch.stack([chunks[p // CHUNK][name][p % CHUNK] for p in positions]) for name in TENSORS
-        }
+        rows = [(chunks[p // CHUNK], p % CHUNK) for p in positions]
+        image, person_mask, surface, keypoints, outcome = (
+            torch.stack([chunk[name][row] for chunk, row in rows]) for name in TENSORS
+        )
         unknown = torch.full((len(positions),), UNKNOWN_ID, dtype=torch.int64)
-        return PersonCrops(person_id=unknown, camera_id=unknown, key=tuple(keys.iloc[positions]), **tensors)
+        names = tuple(keys.iloc[positions])
+        return PersonCrops(image, person_mask, surface, keypoints, unknown, unknown, outcome, names)
 
     def flow(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Flow by OpenCV's DIS from crop to crop; valid where it leads there and back (`ClipDataset.flow`)."""

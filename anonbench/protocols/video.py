@@ -23,6 +23,7 @@ from anonbench.protocols.video_clips import Clips
 from anonbench.records import Direction, Metric
 
 GALLERY_FRAMES = 8
+STRIPS = {"video": "same_latent", "video.a_new_latent_in_each_frame": "fresh_latent"}
 PIXELS = "pixels"
 """Last part of the keys behind which there is neither a network nor a flow."""
 
@@ -192,8 +193,8 @@ def _strips(context: Context, clips: Clips) -> dict[str, Images]:
         np.linspace(0, len(ordered) - 1, min(GALLERY_FRAMES, len(ordered))).astype(np.int64)
     ].tolist()
     strips = {"video.original": context.crops.load(chosen).image.numpy()}
-    for setting in ("same_latent", "fresh_latent") if context.generation.has_latents else ("same_latent",):
+    for name, setting in STRIPS.items() if context.generation.has_latents else (("video", "same_latent"),):
         every = _sampling(clips, setting, 0)
         sampling = Sampling(every.name, 0, tuple(every.tokens[i] for i in chosen))
-        strips[f"video.{setting}"] = context.generation.anonymized_subset(chosen, sampling)
+        strips[name] = context.generation.anonymized_subset(chosen, sampling)
     return strips

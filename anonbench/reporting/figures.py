@@ -28,8 +28,8 @@ TITLES = {
         "Across: one person after another, each from several cameras, t = 1.",
     ),
     "video": (
-        "A clip",
-        "Across: moments of one clip, with one latent for its track and with a new one for each frame, t = 1.",
+        "One latent per track",
+        "Across: moments of one clip, t = 1.",
     ),
 }
 """Title and caption of the figures that the protocols make; others are titled by their name."""

@@ -105,11 +105,11 @@ def test_intervals_draw_clips_and_samples_are_frames() -> None:
 
 def test_the_gallery_shows_the_moments_of_one_clip_in_order() -> None:
     strips = measure(context(LatentPainter(), ToyClips())).strips
-    assert set(strips) == {"video.original", "video.same_latent", "video.fresh_latent"}
-    middle = strips["video.same_latent"][:, :, 8, 4]
+    assert set(strips) == {"video.original", "video", "video.a_new_latent_in_each_frame"}
+    middle = strips["video"][:, :, 8, 4]
     assert len(middle) == 6
     assert (middle == middle[0]).all()
-    assert len(np.unique(strips["video.fresh_latent"][:, 0, 8, 4])) > 1
+    assert len(np.unique(strips["video.a_new_latent_in_each_frame"][:, 0, 8, 4])) > 1
 
 
 def test_data_without_clips_is_a_usage_error() -> None:

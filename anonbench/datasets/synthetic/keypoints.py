@@ -40,7 +40,7 @@ def coco_keypoints(
     row = np.clip(pixels[:, 1].astype(int), 0, height - 1)
     seen &= ~hidden[row, column]
     visibility = np.where(inside, np.where(seen, VISIBLE, OCCLUDED), OUTSIDE)
-    return np.concatenate([pixels, visibility[:, None]], 1).astype(np.float32)
+    return np.asarray(np.concatenate([pixels, visibility[:, None]], 1).astype(np.float32))
 
 
 def _points(body: Body, posed: Posed) -> Floats:
@@ -56,4 +56,4 @@ def _points(body: Body, posed: Posed) -> Floats:
         named[side + "ear"] = posed.vertices[ear]
         for joint, bone in BONES.items():
             named[side + joint] = posed.joints[body.bone[bone + suffix]]
-    return np.stack([named[name] for name in KEYPOINTS]).astype(np.float64)
+    return np.asarray(np.stack([named[name] for name in KEYPOINTS]).astype(np.float64))
