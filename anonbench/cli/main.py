@@ -14,6 +14,7 @@ COMMANDS = {
     "gallery": "Draw what models do to the same people.",
     "detect": "Find the people in photos, and write them to detection files.",
     "anonymize": "Replace the people in photos and video.",
+    "audit": "Find people whom anonymized photos or videos still show.",
     "train": "Train a generator from its card, or go on with a run.",
     "models": "List the anonymizers; find centres for their truncation.",
     "protocols": "List the protocols, what they measure and their presets.",

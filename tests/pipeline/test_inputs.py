@@ -1,5 +1,6 @@
 """Photos of every kind are read as RGB and written back as what they were, without what was hidden in them."""
 
+import struct
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,23 @@ def test_of_a_phone_picture_with_a_second_view_the_first_is_taken(tmp_path: Path
     assert getattr(done, "n_frames", 1) == 1
 
 
+def with_thumbnail(exif: bytes) -> bytes:
+    """EXIF that ends in a second directory, which holds a small JPEG, as cameras write it (Pillow does not)."""
+    picture = BytesIO()
+    Image.fromarray(pixels(3)).save(picture, "JPEG", comment=b"THUMBNAIL")
+    header, tiff = exif[:6], exif[6:]
+    order = "<" if tiff.startswith(b"II") else ">"
+    first = struct.unpack_from(order + "I", tiff, 4)[0]
+    entries = struct.unpack_from(order + "H", tiff, first)[0]
+    link = first + 2 + 12 * entries
+    second = len(tiff)
+    values = ((0x0201, second + 2 + 2 * 12 + 4), (0x0202, len(picture.getvalue())))
+    directory = struct.pack(order + "H", 2)
+    directory += b"".join(struct.pack(order + "HHII", tag, 4, 1, value) for tag, value in values)
+    linked = tiff[:link] + struct.pack(order + "I", second) + tiff[link + 4 :]
+    return header + linked + directory + bytes(4) + picture.getvalue()
+
+
 def phone_photo(path: Path) -> Path:
     """A photo turned by its EXIF, with a place, a thumbnail, maker notes, a name and XMP."""
     exif = Image.Exif()
@@ -116,13 +134,11 @@ def phone_photo(path: Path) -> Path:
     exif.get_ifd(ExifTags.IFD.GPSInfo).update(
         {ExifTags.GPS.GPSLatitudeRef: "N", ExifTags.GPS.GPSLatitude: (63.0, 25.0, 1.0)}
     )
-    thumbnail = BytesIO()
-    Image.fromarray(pixels(3)).save(thumbnail, "JPEG", comment=b"THUMBNAIL")
-    exif.get_ifd(ExifTags.IFD.IFD1).update({0x0201: 0, 0x0202: len(thumbnail.getvalue())})
     xmp = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'>Jane</x:xmpmeta>"
     image = Image.fromarray(pixels(3))
-    content = exif.tobytes() + thumbnail.getvalue()
-    image.save(path, exif=content, icc_profile=SRGB, xmp=xmp, comment=b"Jane", quality=95)
+    image.save(
+        path, exif=with_thumbnail(exif.tobytes()), icc_profile=SRGB, xmp=xmp, comment=b"Jane", quality=95
+    )
     assert b"THUMBNAIL" in path.read_bytes()
     return path
 
