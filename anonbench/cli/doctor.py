@@ -44,7 +44,7 @@ def _report_detectors() -> None:
     from anonbench.detection.detectors import BACKENDS
 
     for name in BACKENDS:
-        click.echo(f"detector {name:24} {_told(partial(_usable, name))}")
+        click.echo(f"detector {name:24} {_told(partial(_usable, name), "not ready")}")
 
 
 def _report_weights() -> None:
@@ -65,9 +65,9 @@ def _usable(detector: str) -> str:
     return "ready"
 
 
-def _told(ask: Callable[[], object]) -> str:
-    """The answer, or the error in its place: the doctor reports and does not stop."""
+def _told(ask: Callable[[], object], otherwise: str = "PROBLEM") -> str:
+    """The answer, or `otherwise` and the error in its place: the doctor reports and does not stop."""
     try:
         return str(ask())
     except AnonbenchError as error:
-        return f"PROBLEM: {error}"
+        return f"{otherwise}: {error}"

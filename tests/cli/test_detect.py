@@ -186,6 +186,20 @@ def _full(*_: object) -> None:
     raise CacheError("No space left on device")
 
 
+def test_crops_take_any_detector_and_are_detected_once(
+    cli: Cli, photos: Path, tmp_path: Path, backend: type[BrightPeople]
+) -> None:
+    first = cli("data", "detect", f"folder={photos}")
+    assert first.out.splitlines() == ["folder: 3 crops", "  mask: 2", "  keypoints: 0", "  nothing: 1"]
+    assert cli("data", "detect", f"folder={photos}", "--overwrite").out == first.out
+    assert backend.asked == 3
+    assert cli("detect", photos, "-o", tmp_path / "people").code == 0
+    again = cli(
+        "data", "detect", f"folder={photos}", "--overwrite", "--detector", f"file={tmp_path / 'people'}"
+    )
+    assert again.out == first.out
+
+
 def test_doctor_says_which_detectors_are_usable(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     result = cli("doctor")
     assert result.code == 0
