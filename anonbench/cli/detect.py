@@ -1,4 +1,4 @@
-"""`anonbench detect`: who is where in photos."""
+"""`anonbench detect`: who is where in photos and video."""
 
 import contextlib
 import sys
@@ -10,7 +10,7 @@ import click
 from anonbench.cli import options
 
 if TYPE_CHECKING:
-    from anonbench.pipeline.photo_detection import DetectionReport
+    from anonbench.pipeline.image_detection import DetectionReport
 
 
 @click.command("detect")
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     "--min-score", type=click.FloatRange(0, 1), default=0.0, show_default=True,
     help="Leave out people of whom the detector is less certain.",
 )  # fmt: skip
-@click.option("--overlay", is_flag=True, help="Also write every photo with boxes, masks and outcomes.")
+@click.option("--overlay", is_flag=True, help="Also write every image with boxes, masks and outcomes.")
 @click.option("--overwrite", is_flag=True, help="Replace files of another detector, or written by hand.")
 def command(source: Path, out: Path, detector: str, min_score: float, overlay: bool, overwrite: bool) -> None:
-    """Find the people in a photo or in a folder of photos, and write them to detection files.
+    """Find the people in a photo, a folder of photos or a video, and write them to detection files.
 
     Look at them, mend them, and anonymize with them:
 
@@ -36,12 +36,12 @@ def command(source: Path, out: Path, detector: str, min_score: float, overlay: b
     anonbench anonymize photos -o anonymous --model final --detector file=people
     """
     from anonbench.detection.detectors import load_detector
-    from anonbench.pipeline.photo_detection import detect_photos
+    from anonbench.pipeline.image_detection import detect_images
 
     with contextlib.redirect_stdout(sys.stderr):
         finder = load_detector(detector, min_score)
         finder.require()
-        report = detect_photos(source, out, finder, overwrite, overlay)
+        report = detect_images(source, out, finder, overwrite, overlay)
     _print(report)
 
 
@@ -50,7 +50,7 @@ def _print(report: "DetectionReport") -> None:
     from anonbench.datasets.files import listed
 
     people = report.outcomes.total()
-    click.echo(f"{options.counted(report.photos, 'photo')}, {options.counted(people, 'person', 'people')}")
+    click.echo(f"{options.counted(report.images, 'image')}, {options.counted(people, 'person', 'people')}")
     for outcome in reversed(Outcome):
         count = report.outcomes[outcome]
         if count:

@@ -44,7 +44,7 @@ def _report_detectors() -> None:
     from anonbench.detection.detectors import BACKENDS
 
     for name in BACKENDS:
-        click.echo(f"detector {name:24} {_told(partial(_usable, name), "not ready")}")
+        click.echo(f"detector {name:24} {_told(partial(_usable, name), 'not ready')}")
 
 
 def _report_weights() -> None:

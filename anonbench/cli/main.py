@@ -12,7 +12,7 @@ COMMANDS = {
     "run": "Run protocols for one model and print or store the records.",
     "compare": "Compare models: run what is missing, then tables, plots, galleries and a report.",
     "gallery": "Draw what models do to the same people.",
-    "detect": "Find the people in photos, and write them to detection files.",
+    "detect": "Find the people in photos and video, and write them to files.",
     "anonymize": "Replace the people in photos and video.",
     "audit": "Find people whom anonymized photos or videos still show.",
     "train": "Train a generator from its card, or go on with a run.",

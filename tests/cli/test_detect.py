@@ -13,6 +13,7 @@ from anonbench.detection.files import read_detections
 from anonbench.detection.people import Person, PersonDetections
 from tests.cli.conftest import Cli
 from tests.detection.scenes import scene
+from tests.pipeline.clip_files import pictures, write_video
 
 
 class BrightPeople:
@@ -65,7 +66,7 @@ def test_a_folder_gets_a_file_per_photo_under_its_relative_name(
         "z.png.json": 0,
     }
     assert result.out.splitlines() == [
-        "3 photos, 2 people",
+        "3 images, 2 people",
         "  mask_only 2 (100.0%)",
         "nobody in 1, check these by eye: z.png",
     ]
@@ -114,7 +115,7 @@ def test_people_below_the_least_score_are_left_out(
 ) -> None:
     assert cli("detect", photos, "-o", tmp_path / "p").code == 0
     result = cli("detect", photos, "-o", tmp_path / "q", "--min-score", 0.9)
-    assert result.out.splitlines()[0] == "3 photos, 0 people"
+    assert result.out.splitlines()[0] == "3 images, 0 people"
     assert backend.asked == 3
 
 
@@ -174,7 +175,7 @@ def test_an_unknown_detector_and_output_in_the_input_are_refused(
 def test_a_full_disk_is_told_in_one_line(
     cli: Cli, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("anonbench.pipeline.photo_detection.write_detections", _full)
+    monkeypatch.setattr("anonbench.pipeline.image_detection.write_detections", _full)
     result = cli("detect", photos, "-o", tmp_path / "elsewhere")
     assert result.code == 3
     assert "is the disk full" in result.error
@@ -206,3 +207,13 @@ def test_doctor_says_which_detectors_are_usable(cli: Cli, monkeypatch: pytest.Mo
     lines = [line.split() for line in result.out.splitlines() if line.startswith("detector ")]
     assert [line[1] for line in lines] == ["mediapipe", "torchvision", "detectron2"]
     assert lines[0][2:] == ["ready"]
+
+
+def test_frames_of_a_video_are_named_by_their_numbers(cli: Cli, tmp_path: Path) -> None:
+    write_video(tmp_path / "clip.mp4", pictures(3))
+    result = cli("detect", tmp_path / "clip.mp4", "-o", tmp_path / "people")
+    assert result.code == 0, result.err
+    assert result.out.splitlines()[0].startswith("3 images, ")
+    assert sorted(p.name for p in (tmp_path / "people").glob("*.json")) == [
+        f"00000{i}.json" for i in range(3)
+    ]
