@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 from anonbench.detection import detectors
+from anonbench.detection.files import write_detections
 from tests.cli.conftest import Cli
+from tests.detection.scenes import scene
 from tests.pipeline.photos import Known, photo_album
 
 ALBUM = {f"holiday/{i}.jpeg.png": i % 3 for i in range(18)}
@@ -38,6 +41,22 @@ def test_a_build_says_what_it_found(cli: Cli, photos: Path, tmp_path: Path) -> N
         "  people found: 18",
     ]
     assert "next: anonbench data check" in result.err
+
+
+def test_detection_files_need_no_detector(cli: Cli, tmp_path: Path) -> None:
+    for number in range(2):
+        image, people = scene(1, (160, 200), number)
+        (tmp_path / "photos" / "day").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(tmp_path / "photos" / "day" / f"{number}.png")
+        write_detections(tmp_path / "found" / "day" / f"{number}.png.json", people, image)
+    build = ("data", "build", tmp_path / "photos", "-o", tmp_path / "people", "--max-outside", 1, "--detector")
+    result = cli(*build, f"file={tmp_path / 'found'}")
+    assert result.code == 0, result.err
+    assert "  people found: 2" in result.out
+    (tmp_path / "found" / "day" / "1.png.json").unlink()
+    assert "no detections of day/1.png" in cli(*build, f"file={tmp_path / 'found'}").error
+    assert "no such folder" in cli(*build, f"file={tmp_path / 'nothing'}").error
+    assert "unknown detector 'yolo'" in cli(*build, "yolo").error
 
 
 def test_people_who_are_dropped_are_counted(cli: Cli, photos: Path, tmp_path: Path) -> None:
