@@ -73,15 +73,15 @@ def _print_table(found: "Audit") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("image", "x", "y", "unchanged", "detail", "found in", box=None, header_style="bold")
-    worst = sorted(found.visible, key=lambda person: -person.remains.unchanged)
-    for person in worst[:ROWS]:
+    table = Table("image", "x", "y", "unchanged", "of the head", "found in", box=None, header_style="bold")
+    for person in found.visible[:ROWS]:
         x0, y0, x1, y1 = person.place
-        share, detail = f"{person.remains.unchanged:.0%}", f"{person.remains.detail:.2f}"
-        table.add_row(person.name, f"{x0:.0f}-{x1:.0f}", f"{y0:.0f}-{y1:.0f}", share, detail, person.seen_in)
+        head = f"{person.head.unchanged:.0%}" if person.head else "-"
+        body = f"{person.body.unchanged:.0%}"
+        table.add_row(person.name, f"{x0:.0f}-{x1:.0f}", f"{y0:.0f}-{y1:.0f}", body, head, person.seen_in)
     Console().print(table)
-    if len(worst) > ROWS:
-        click.echo(f"and {len(worst) - ROWS} more; --json lists them all")
+    if len(found.visible) > ROWS:
+        click.echo(f"and {len(found.visible) - ROWS} more; --json lists them all")
 
 
 def _write_sheet(found: "Audit", path: Path) -> None:
@@ -91,5 +91,5 @@ def _write_sheet(found: "Audit", path: Path) -> None:
     from anonbench.reporting.galleries import save_png
 
     pictures = torch.stack(found.pictures).permute(0, 2, 3, 1).numpy()
-    captions = [f"{person.name}  {person.remains.unchanged:.0%}" for person in found.visible]
+    captions = [f"{person.name}  {person.body.unchanged:.0%}" for person in found.visible]
     save_png(contact_sheet(pictures, captions[: len(pictures)]), path)

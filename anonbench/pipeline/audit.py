@@ -1,7 +1,7 @@
 """Who is still to be seen in anonymized photos and videos: a second look at what is about to be given away."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from anonbench.errors import DataError
 from anonbench.pipeline.clips import is_video, open_clip
 from anonbench.pipeline.inputs import images_below, read_photo
 from anonbench.pipeline.metadata import Metadata, photo_metadata, video_metadata
-from anonbench.pipeline.remains import Remains, remains_of
+from anonbench.pipeline.remains import Remains, head_of, remains_of
 from anonbench.progress import track
 
 NEW = 0.5
@@ -38,12 +38,32 @@ class Pair:
 
 @dataclass(frozen=True)
 class Finding:
-    """One person. place: x0, y0, x1, y1 in pixels. seen_in: "original", or "result" if found there alone."""
+    """One person. place: x0, y0, x1, y1 in pixels. seen_in: "original", or "result" if found there alone.
+
+    body: what is left in the person's mask. head: and where nose, eyes and ears are; none where too small.
+    """
 
     name: str
     place: tuple[float, float, float, float]
     seen_in: str
-    remains: Remains
+    body: Remains
+    head: Remains | None
+
+    @property
+    def visible(self) -> bool:
+        """Whether the person, a part of them, or their head was left as it is."""
+        return self.body.visible or (self.head is not None and self.head.visible)
+
+    def content(self) -> dict[str, Any]:
+        """Everything as JSON."""
+        return {
+            "image": self.name,
+            "box": list(self.place),
+            "seen_in": self.seen_in,
+            "visible": self.visible,
+            "body": asdict(self.body),
+            "head": self.head and asdict(self.head),
+        }
 
 
 @dataclass
@@ -62,7 +82,7 @@ class Audit:
     @property
     def visible(self) -> list[Finding]:
         """Everybody who was left as they are, wholly or in part."""
-        return [person for person in self.people if person.remains.visible]
+        return [person for person in self.people if person.visible]
 
     @property
     def telling_files(self) -> dict[str, tuple[str, ...]]:
@@ -74,17 +94,7 @@ class Audit:
         return {
             "images": self.images,
             "visible": len(self.visible),
-            "people": [
-                {
-                    "image": person.name,
-                    "box": list(person.place),
-                    "seen_in": person.seen_in,
-                    "unchanged": round(person.remains.unchanged, 4),
-                    "detail": round(person.remains.detail, 4),
-                    "visible": person.remains.visible,
-                }
-                for person in self.people
-            ],
+            "people": [person.content() for person in self.people],
             "metadata": {
                 name: {"telling": list(found.telling), "harmless": list(found.harmless)}
                 for name, found in self.files.items()
@@ -124,11 +134,22 @@ def _look_at(pair: Pair, detector: NamedDetector, found: Audit) -> None:
     if not isinstance(detector, FileDetector):
         people += [(person, "result") for person in _new(detector.detect(pair.anonymized), before)]
     for person, seen_in in people:
-        remains = remains_of(person, pair.original, pair.anonymized)
-        found.people.append(Finding(pair.name, person.box, seen_in, remains))
-        if remains.visible and len(found.pictures) < MOST_PICTURES:
+        finding = _compare(pair, person, seen_in)
+        found.people.append(finding)
+        if finding.visible and len(found.pictures) < MOST_PICTURES:
             found.pictures.append(_side_by_side(pair, before, person))
     found.images += 1
+
+
+def _compare(pair: Pair, person: Person, seen_in: str) -> Finding:
+    head = head_of(person, (pair.original.shape[1], pair.original.shape[2]))
+    return Finding(
+        name=pair.name,
+        place=person.box,
+        seen_in=seen_in,
+        body=remains_of(person, pair.original, pair.anonymized),
+        head=None if head is None else remains_of(head, pair.original, pair.anonymized),
+    )
 
 
 def _new(after: PersonDetections, before: PersonDetections) -> list[Person]:

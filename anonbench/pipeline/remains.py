@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -25,6 +26,15 @@ nothing: there it is about 0; in untouched people at least 0.94, whatever the co
 
 SIGMA = 2.0
 """Standard deviation in pixels of the blur that detail is the difference from."""
+
+HEAD_KEYPOINTS = slice(0, 5)
+"""Nose, eyes and ears among COCO's keypoints."""
+
+SEEN = 0.5
+"""Visibility from which on a keypoint says where something is."""
+
+LEAST_HEAD = 16
+"""Pixels of a head from which on its detail says anything: smaller ones were false alarms, larger ones never."""
 
 FLAT = 1e-2
 """Norm of a detail, in grey levels, that is nothing but rounding."""
@@ -61,6 +71,23 @@ def remains_of(person: Person, original: Tensor, anonymized: Tensor) -> Remains:
     return Remains(
         float(same.sum() / mask.sum()), _correlation(_detail(before, mask)[same], _detail(after, mask)[same])
     )
+
+
+def head_of(person: Person, size: tuple[int, int]) -> Person | None:
+    """The disc that nose, eyes and ears span, in an image of `size` (H, W), whatever the person's mask says.
+
+    A mask without its head leaves what tells most about somebody. None where fewer than two of the keypoints
+    are seen, or the disc has fewer than `LEAST_HEAD` pixels.
+    """
+    points = person.keypoints[HEAD_KEYPOINTS]
+    points = points[points[:, 2] >= SEEN, :2]
+    if len(points) < 2:
+        return None
+    centre = points.mean(dim=0)
+    radius = (points - centre).norm(dim=1).max()
+    rows, columns = torch.meshgrid(*(torch.arange(side) + 0.5 for side in size), indexing="ij")
+    disc = torch.hypot(columns - centre[0], rows - centre[1]) <= radius
+    return Person.of_mask(disc, person.score) if int(disc.sum()) >= LEAST_HEAD else None
 
 
 def _detail(image: Plane, mask: NDArray[np.bool_]) -> Plane:

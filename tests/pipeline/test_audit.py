@@ -1,5 +1,6 @@
 """The second look finds whoever was left as they are, through compression, and whatever files give away."""
 
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from anonbench.errors import DataError
 from anonbench.pipeline.audit import audit
 from anonbench.pipeline.compositing import anonymize_people
 from anonbench.pipeline.metadata import photo_metadata, video_metadata
-from anonbench.pipeline.remains import remains_of
+from anonbench.pipeline.remains import head_of, remains_of
 from tests.detection.scenes import scene
 from tests.pipeline.finder import Finder
 from tests.pipeline.people import Painter, block
@@ -129,6 +130,31 @@ def test_a_folder_tells_who_was_left_and_where(tmp_path: Path) -> None:
     assert (left.name, left.place) == ("b.png", found.people[1].box)
     assert [tuple(picture.shape) for picture in report.pictures] == [(3, 288, 320)]
     assert report.content()["visible"] == 1
+
+
+def test_a_head_that_the_mask_lacks_is_found_by_its_keypoints(tmp_path: Path) -> None:
+    image, found = textured(1)
+    person = found.people[0]
+    head = head_of(person, SIZE)
+    assert head is not None
+    body = found.mask()
+    body[: head.window.bottom + 1] = False
+    beheaded = Person.of_mask(body, 0.9, person.keypoints)
+    assert beheaded is not None
+    cut = found.with_people([beheaded])
+    original = write(tmp_path / "in.png", image)
+    result = write(tmp_path / "out.png", anonymize_people(image, cut, load_anonymizer("noise")))
+    [left] = audit(original, result, Finder(cut)).visible
+    assert not left.body.visible
+    assert left.head is not None
+    assert left.head.visible
+
+
+def test_heads_that_are_not_seen_or_tiny_are_not_judged() -> None:
+    person = textured(1)[1].people[0]
+    assert head_of(replace(person, keypoints=torch.zeros(17, 3)), SIZE) is None
+    scale = torch.tensor([0.1, 0.1, 1])
+    assert head_of(replace(person, keypoints=person.keypoints * scale), SIZE) is None
 
 
 def test_whoever_the_first_look_missed_is_found_by_the_second(tmp_path: Path) -> None:
