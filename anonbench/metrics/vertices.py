@@ -35,11 +35,12 @@ class VertexCounts:
         return self.vertices.double() / self.parts
 
 
-def count_vertices(surface: Tensor, part: Tensor) -> VertexCounts:
+def count_vertices(surface: Tensor, part: Tensor, parts: int | None = None) -> VertexCounts:
     """Count the vertices of surface maps by body part.
 
     surface: int (B, H, W), vertex id, -1 outside. part: int (V,), the body part of each vertex, from 0 on; all 0
-    where parts are not known. ValueError where a map names a vertex that the template does not have.
+    where parts are not known. parts: how many there are; None: as many as occur. ValueError where a map names a
+    vertex that the template does not have.
     """
     if surface.ndim != 3 or surface.is_floating_point():
         raise ValueError(f"surface must be vertex ids (B, H, W), got {surface.dtype} {tuple(surface.shape)}")
@@ -48,5 +49,6 @@ def count_vertices(surface: Tensor, part: Tensor) -> VertexCounts:
     batch, row, column = (surface >= 0).nonzero(as_tuple=True)
     seen = torch.zeros(len(surface), len(part), dtype=torch.int64, device=surface.device)
     seen[batch, surface[batch, row, column].long()] = 1
-    of_part = torch.zeros(len(surface), int(part.max()) + 1, dtype=torch.int64, device=surface.device)
+    count = int(part.max()) + 1 if parts is None else parts
+    of_part = torch.zeros(len(surface), count, dtype=torch.int64, device=surface.device)
     return VertexCounts(of_part.index_add_(1, part.long().to(surface.device), seen))

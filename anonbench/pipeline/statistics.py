@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from anonbench.crops import Outcome
 from anonbench.datasets.base import CropDataset, PreparedDataset, template_of
@@ -16,6 +17,7 @@ from anonbench.detection.surface_head import fill_surfaces
 from anonbench.errors import DataError
 from anonbench.metrics.vertices import count_vertices
 from anonbench.progress import track
+from anonbench.template import SurfaceTemplate
 
 BATCH = 64
 
@@ -64,32 +66,29 @@ def count_crops(dataset: CropDataset) -> CountedCrops:
     """Read every crop once and count its vertices; image files get their surfaces from the surface head."""
     if isinstance(dataset, PreparedDataset):
         dataset.prepare()
-    template = template_of(dataset)
-    known = template.part is not None
-    part = (
-        template.part
-        if template.part is not None
-        else torch.zeros(len(template.embedding), dtype=torch.int32)
-    )
+    part, names = _body_parts(template_of(dataset))
     tables, shown = [], []
     starts = range(0, len(dataset), BATCH)
     for start in track(starts, f"counting vertices of {dataset.name}", len(starts)):
         crops = fill_surfaces(dataset.load(range(start, min(start + BATCH, len(dataset)))))
-        counts = count_vertices(crops.surface, part)
+        counts = count_vertices(crops.surface, part, len(names) or 1)
         columns = {
             "key": crops.key,
             "outcome": crops.outcome.numpy(),
             "vertices": counts.vertices.numpy(),
-            "parts": counts.parts.numpy() if known else np.nan,
-            "vertices_per_part": counts.per_part.numpy() if known else np.nan,
+            "parts": counts.parts.numpy() if names else np.nan,
+            "vertices_per_part": counts.per_part.numpy() if names else np.nan,
         }
         tables.append(pd.DataFrame(columns))
-        shown.append((counts.of_part > 0).numpy())
-    names = template.part_names if known else ()
-    shows_part = np.zeros((len(dataset), len(names)), dtype=bool)
-    if known:
-        shows_part = np.pad(np.concatenate(shown), ((0, 0), (0, len(names) - shown[0].shape[1])))
-    return CountedCrops(dataset, pd.concat(tables, ignore_index=True), shows_part, names)
+        shown.append((counts.of_part[:, : len(names)] > 0).numpy())
+    return CountedCrops(dataset, pd.concat(tables, ignore_index=True), np.concatenate(shown), names)
+
+
+def _body_parts(template: SurfaceTemplate) -> tuple[Tensor, tuple[str, ...]]:
+    """The body part of each vertex and the names of all; where they are not known, one part without a name."""
+    if template.part is None:
+        return torch.zeros(len(template.embedding), dtype=torch.int32), ()
+    return template.part, template.part_names
 
 
 def statistics(counted: CountedCrops, people_per_image: Mapping[int, int] | None = None) -> DataStatistics:
