@@ -1,5 +1,6 @@
 """`anonbench anonymize` on photos: what it writes, what it says, and what it refuses."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -112,3 +113,18 @@ def test_text_in_place_of_a_photo(cli: Cli, photos: Path) -> None:
                  "--detector", f"file={photos.parent / 'people'}")  # fmt: skip
     assert result.code == 3
     assert "notes.txt: not an image" in result.error
+
+
+@pytest.mark.parametrize("size", [(1, 1), (20_000, 10), (10, 20_000)])
+def test_boxes_written_by_hand_do_in_images_of_any_shape(
+    cli: Cli, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    Image.fromarray(np.full((*size, 3), 99, np.uint8)).save(tmp_path / "a.png")
+    people = [{"box": [0, 0, size[1], size[0]]}]
+    content = {"version": 1, "image": {"size": list(size)}, "people": people}
+    (tmp_path / "a.png.json").write_text(json.dumps(content))
+    result = cli("anonymize", tmp_path / "a.png", "-o", tmp_path / "out.png", "--model", "final",
+                 "--detector", f"file={tmp_path}")  # fmt: skip
+    assert result.code == 0, result.err
+    assert "1 photo, 1 person" in result.out
+    assert not (read(tmp_path / "out.png") == 99).any()
