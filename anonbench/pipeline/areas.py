@@ -24,12 +24,17 @@ VIEW = 0.25
 """How far the surroundings reach, as a share of the longer side of what they surround."""
 
 
+SOFT = 1 / 144
+"""How far the edge of a new person is soft, as a share of the longer side: about two pixels of a crop of 288.
+More of it would draw the surroundings around somebody over people who stand behind."""
+
+
 @dataclass(frozen=True)
 class Margins:
     """How far beyond a person's mask pixels change, as shares of the longer side of the mask's bounds.
 
     dilate: the mask grows by this first (thesis section 3.5); nothing of the original is left inside.
-    seam: beyond that everything new fades linearly into the image. Farther away no pixel changes.
+    seam: beyond that the blur that hides the person fades linearly into the image. Farther away no pixel changes.
     """
 
     dilate: float = 0.02
@@ -49,7 +54,8 @@ class Area:
 
     hidden: float32 (h, w) in [0, 1], how much of the original is taken away: all of it on the person and in
         the dilation, less in the seam.
-    weight: float32 (h, w) in [0, 1], how much of the new person is put there: 1 on the person, less around.
+    weight: float32 (h, w) in [0, 1], how much of the new person is put there: 1 on the person, less along a
+        soft edge.
     """
 
     window: Window
@@ -65,7 +71,8 @@ class Area:
         outside = torch.ones(window.size, dtype=torch.bool)
         outside[person.window.relative_to(window).slices] = ~person.mask
         distance = _distance_to_zero(outside)
-        return Area(window, _falling(distance, dilate, reach), _falling(distance, 0, reach))
+        edge = min(max(1.0, SOFT * longer), reach)
+        return Area(window, _falling(distance, dilate, reach), _falling(distance, 0, edge))
 
 
 def grown(window: Window, by: int, size: tuple[int, int]) -> Window:
