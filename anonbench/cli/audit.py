@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from anonbench.cli import options
+from anonbench.errors import UsageError
 
 if TYPE_CHECKING:
     from anonbench.pipeline.audit import Audit
@@ -42,7 +43,10 @@ def command(
     """
     from anonbench.detection.detectors import load_detector
     from anonbench.pipeline.audit import audit
+    from anonbench.pipeline.clips import is_video
 
+    if every > 1 and not is_video(original):
+        raise UsageError("--every is an option of video; leave it out")
     with contextlib.redirect_stdout(sys.stderr):
         finder = load_detector(detector)
         finder.require()

@@ -187,7 +187,7 @@ def _frames(original: Path, anonymized: Path, every: int) -> Iterator[Pair]:
                 f"{short}: ends after {index} frames and the other video goes on; give the whole video"
             )
         if index % every == 0:
-            yield Pair(f"{index:06d}", before.image, after.image)
+            yield Pair(before.name, before.image, after.image)
 
 
 def _side_by_side(pair: Pair, detections: PersonDetections, person: Person) -> Tensor:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from anonbench.cache import write_text
-from anonbench.errors import DataError, UsageError
+from anonbench.errors import CacheError, DataError, UsageError
 
 NAME = ".anonbench.jsonl"
 
@@ -31,7 +31,7 @@ class Journal:
                     f"{folder}: is not empty, and nothing there says how it was made; "
                     "choose a new folder, or give --overwrite"
                 )
-            write_text(self._path, json.dumps({"settings": settings}, sort_keys=True) + "\n")
+            self._write(json.dumps({"settings": settings}, sort_keys=True) + "\n")
         else:
             self._resume(folder, settings)
 
@@ -65,4 +65,11 @@ class Journal:
                 f"{folder}: was made with another {was}; choose a new folder, or give --overwrite"
             )
         if torn:  # the run was killed while it wrote this line
-            write_text(self._path, whole + end)
+            self._write(whole + end)
+
+    def _write(self, text: str) -> None:
+        try:
+            write_text(self._path, text)
+        except CacheError as error:
+            folder = self._path.parent
+            raise DataError(f"{folder}: cannot write there; choose another output, or free space") from error

@@ -75,3 +75,9 @@ def test_a_missing_counterpart_is_an_error(cli: Cli, tmp_path: Path, detector: s
     result = cli("audit", tmp_path / "in", tmp_path / "clean", "--detector", detector)
     assert result.code == 3
     assert "lacks 1 of the images: a.png" in result.error
+
+
+def test_every_is_for_video(cli: Cli, tmp_path: Path, detector: str) -> None:
+    result = cli("audit", tmp_path / "in", tmp_path / "clean", "--detector", detector, "--every", 2)
+    assert result.code == 2
+    assert "--every is an option of video" in result.error

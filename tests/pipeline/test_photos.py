@@ -172,6 +172,13 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> Non
     assert [p.name for p in out.iterdir()] == ["mine.png"]
 
 
+def test_an_output_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    source = write_photos(tmp_path / "in", "a.png")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="out: cannot write there; choose another output"):
+        run(source, tmp_path / "file" / "out", worker())
+
+
 def test_a_journal_that_is_none_is_an_error(tmp_path: Path) -> None:
     (tmp_path / NAME).write_text("[1]\n")
     with pytest.raises(DataError, match="not a journal"):
