@@ -132,8 +132,9 @@ def _photos(
     source: Path, out: Path, photos: "PhotoAnonymizer", overwrite: bool, skip_bad: bool
 ) -> tuple["Report", int]:
     """What was done, and how many files of a folder are no images."""
+    from anonbench.pipeline.jobs import folder_jobs, photo_job
     from anonbench.pipeline.journal import Journal
-    from anonbench.pipeline.photos import anonymize_photos, folder_jobs, photo_job
+    from anonbench.pipeline.photos import anonymize_photos
 
     if source.is_file():
         return anonymize_photos([photo_job(source, out, overwrite)], photos), 0

@@ -15,8 +15,8 @@ from anonbench.detection.people import PersonDetections
 from anonbench.errors import CacheError, DataError
 from anonbench.pipeline.clips import is_video, open_clip
 from anonbench.pipeline.inputs import read_photo
+from anonbench.pipeline.jobs import Job, folder_jobs, require_readable
 from anonbench.pipeline.overlays import draw_people
-from anonbench.pipeline.photos import Job, folder_jobs, require_readable
 from anonbench.progress import track_speed
 
 

@@ -1,5 +1,6 @@
 """Photos as people have them: read as RGB whatever they are, and written back as the same kind of file."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -46,6 +47,7 @@ class Photo:
 
     image: uint8 (3, H, W), RGB. alpha: uint8 (H, W), none without transparency. grey: has no colours.
     format: of the file, as Pillow names it. options: for its encoder. exif: what `KEPT_EXIF` lets through.
+    sha256: of the file.
     """
 
     image: Tensor
@@ -54,6 +56,7 @@ class Photo:
     format: str
     options: Mapping[str, Any]
     exif: bytes
+    sha256: str
 
     def write(self, image: Tensor, path: Path, keep_metadata: bool = False) -> None:
         """Write `image`, uint8 (3, H, W), as a file like the one that was read; atomically.
@@ -102,6 +105,7 @@ def read_photo(path: Path) -> Photo:
         format=name,
         options=_encoder_options(raw, name, content),
         exif=_kept_exif(raw.getexif()),
+        sha256=hashlib.sha256(content).hexdigest(),
     )
 
 

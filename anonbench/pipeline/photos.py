@@ -1,9 +1,9 @@
-"""Photos and folders of photos, anonymized: every person gets a z of their own."""
+"""Photos, anonymized: every person gets a z of their own."""
 
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,16 @@ from torch import Tensor
 from anonbench.anonymizers.base import Anonymizer, Reconstructing
 from anonbench.cards import ModelCard
 from anonbench.crops import Outcome
-from anonbench.datasets.files import listed
 from anonbench.datasets.images import read_bytes
 from anonbench.detection.cropping import crop_people
 from anonbench.detection.detectors import NamedDetector
 from anonbench.detection.people import PersonDetections
-from anonbench.errors import AnonbenchError, DataError, UsageError
+from anonbench.errors import DataError, UsageError
 from anonbench.latents import latents_for
 from anonbench.pipeline.areas import DEFAULT_MARGINS, Margins
 from anonbench.pipeline.compositing import anonymize_people
-from anonbench.pipeline.inputs import Photo, images_below, read_photo
+from anonbench.pipeline.inputs import Photo, read_photo
+from anonbench.pipeline.jobs import Job, require_readable
 from anonbench.pipeline.journal import Journal
 from anonbench.progress import track
 
@@ -41,15 +41,6 @@ class Settings:
     truncation: float = 1.0
     margins: Margins = DEFAULT_MARGINS
     keep_metadata: bool = False
-
-
-@dataclass(frozen=True)
-class Job:
-    """One photo: where it lies, where the result goes, and its name, to which the z of its people are tied."""
-
-    name: str
-    source: Path
-    out: Path
 
 
 @dataclass
@@ -71,7 +62,7 @@ class Report:
     @property
     def without_people(self) -> list[str]:
         """Photos in which nobody was changed: the detector may have missed somebody."""
-        return [name for name, found in self.people.items() if found.total() == found[Outcome.NONE]]
+        return sorted(name for name, found in self.people.items() if found.total() == found[Outcome.NONE])
 
 
 class PhotoAnonymizer:
@@ -152,35 +143,6 @@ def appearance_of(path: Path, detector: NamedDetector, anonymizer: Anonymizer) -
     return anonymizer.encode(crops)[0], len(found)
 
 
-def photo_job(source: Path, out: Path, overwrite: bool = False) -> Job:
-    """The job of one photo; into a folder `out` it goes under its own name.
-
-    Raises UsageError when `out` is the photo itself, another kind of file, or exists and may not be replaced.
-    """
-    target = out / source.name if out.is_dir() else out
-    if target.exists() and target.samefile(source):
-        raise UsageError(f"{target}: is the input itself; choose another output")
-    if target.suffix.lower() != source.suffix.lower():
-        raise UsageError(
-            f"{target}: the photo stays the kind of file that it is; end the name in {source.suffix}"
-        )
-    if target.exists() and not overwrite:
-        raise UsageError(f"{target}: exists; choose another output, or give --overwrite")
-    return Job(source.name, source, target)
-
-
-def folder_jobs(source: Path, out: Path) -> tuple[list[Job], int]:
-    """The jobs of all photos below a folder, which keep their relative paths, and how many other files there are.
-
-    Raises UsageError when one of the folders lies in the other, DataError for a folder without images.
-    """
-    here, there = source.resolve(), out.resolve()
-    if here == there or here in there.parents or there in here.parents:
-        raise UsageError(f"{out}: input and output must not lie in each other; choose another output")
-    names, others = images_below(source)
-    return [Job(name, source / name, out / name) for name in names], others
-
-
 def anonymize_photos(
     jobs: Sequence[Job],
     anonymizer: PhotoAnonymizer,
@@ -207,7 +169,7 @@ def anonymize_photos(
         report.people[job.name] = _anonymize_one(job, photo, anonymizer)
         if journal:
             people = {outcome.name: count for outcome, count in report.people[job.name].items()}
-            journal.add(job.name, {"sha256": _sha256(read_bytes(job.source)), "people": people})
+            journal.add(job.name, {"sha256": photo.sha256, "people": people})
     return report
 
 
@@ -226,27 +188,6 @@ def _resumed(job: Job, journal: Journal | None, report: Report) -> bool:
     report.people[job.name] = Counter({Outcome[name]: count for name, count in people.items()})
     report.resumed += 1
     return True
-
-
-def require_readable(jobs: Sequence[Job]) -> None:
-    """Raise DataError, listing files, unless all can be read."""
-    problems = list(_problems(jobs))
-    if len(problems) == 1:
-        raise DataError(problems[0][1])
-    if problems:
-        names = listed([name for name, _ in problems], 10)
-        raise DataError(
-            f"{len(problems)} of {len(jobs)} images cannot be used: {names} (the first: {problems[0][1]}); "
-            "mend them, or give --skip-bad"
-        )
-
-
-def _problems(jobs: Sequence[Job]) -> Iterator[tuple[str, str]]:
-    for job in track(jobs, "checking images", len(jobs)):
-        try:
-            read_photo(job.source)
-        except AnonbenchError as error:
-            yield job.name, str(error)
 
 
 def _sha256(content: bytes) -> str:

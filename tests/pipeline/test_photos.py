@@ -16,6 +16,7 @@ from anonbench.crops import Outcome
 from anonbench.detection.people import PersonDetections
 from anonbench.errors import DataError, UsageError
 from anonbench.pipeline.areas import Margins
+from anonbench.pipeline.jobs import folder_jobs, photo_job
 from anonbench.pipeline.journal import NAME, Journal
 from anonbench.pipeline.photos import (
     PhotoAnonymizer,
@@ -23,8 +24,6 @@ from anonbench.pipeline.photos import (
     Settings,
     anonymize_photos,
     appearance_of,
-    folder_jobs,
-    photo_job,
 )
 from tests.pipeline.finder import SIZE, TWO, Finder
 from tests.pipeline.people import anonymizer_of
