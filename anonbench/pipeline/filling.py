@@ -4,6 +4,7 @@ import math
 
 import torch
 import torch.nn.functional as F
+from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from anonbench.crops import NO_VERTEX
@@ -16,7 +17,7 @@ GROWTH = 0.03
 
 
 def moved(person: Person, source: Box, place: Box, size: tuple[int, int]) -> Person | None:
-    """The person as if `source` were at `place`, moved and scaled, with a slightly larger mask.
+    """The person as if `source` were at `place`: moved, scaled, and slightly larger all around.
 
     size: (H, W) of the image. None where nothing of them is left inside the image.
     Masks and surfaces are taken from the nearest pixel.
@@ -38,12 +39,16 @@ def moved(person: Person, source: Box, place: Box, size: tuple[int, int]) -> Per
     points = (person.keypoints - shift) * scale + torch.tensor([place[0], place[1], 0.0])
     reach = math.ceil(GROWTH * max(seen.size))
     window = grown(seen, reach, size)
+    surface = _resized(person.surface, new.size)[inside]
+    mask, surface = _enlarged(
+        _spread(mask, seen, window, False), _spread(surface, seen, window, NO_VERTEX), reach
+    )
     return Person(
         box=place,
         score=person.score,
         window=window,
-        mask=_dilated(_spread(mask, seen, window, False), reach),
-        surface=_spread(_resized(person.surface, new.size)[inside], seen, window, NO_VERTEX),
+        mask=mask,
+        surface=surface,
         keypoints=points * (person.keypoints[:, 2:] > 0),
     )
 
@@ -82,9 +87,13 @@ def _spread(values: Tensor, held: Window, window: Window, fill: bool | int) -> T
     return result
 
 
-def _dilated(mask: Tensor, reach: int) -> Tensor:
-    """bool (h, w): true where the mask is, or no farther than `reach` pixels in either direction."""
-    return F.max_pool2d(mask[None].float(), 2 * reach + 1, stride=1, padding=reach)[0] > 0
+def _enlarged(mask: Tensor, surface: Tensor, reach: int) -> tuple[Tensor, Tensor]:
+    """The mask (h, w) grown by `reach` pixels, all of it with the vertex of the nearest pixel that has one."""
+    grown_mask = torch.from_numpy(distance_transform_edt(~mask.numpy()) <= reach)
+    if not (surface >= 0).any():
+        return grown_mask, surface
+    rows, columns = distance_transform_edt(surface.numpy() < 0, return_distances=False, return_indices=True)
+    return grown_mask, surface[rows, columns].masked_fill(~grown_mask, NO_VERTEX)
 
 
 def _resized(values: Tensor, size: tuple[int, int]) -> Tensor:

@@ -17,6 +17,16 @@ NEAR = 0.25
 DRIFT = 0.5
 """for every second in between: people walk about 0.8 body heights a second, and mostly straight on."""
 
+STANDING = 5.0
+"""Seconds for which somebody who does not walk may be lost and is found again in the same place: they stood
+there, hidden. Whoever walks past the same place later is somebody else."""
+
+SLOW = 0.2
+"""Body heights a second below which somebody does not walk."""
+
+SAME_PLACE = 0.3
+"""Intersection over union of a box with the place of a person who is missed there: it is that person's."""
+
 SAME_HEIGHT = 1.5
 """Largest ratio of heights between the last sight of a person and the first new one."""
 
@@ -54,6 +64,10 @@ class Sighting:
     box: Box
     area: int
     has_surface: bool
+
+
+Part = tuple[Sighting, ...]
+"""Sightings of one person, by frame."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +129,12 @@ class Track:
         x0, y0, x1, y1 = beyond.box
         return x0 + dx * steps, y0 + dy * steps, x1 + dx * steps, y1 + dy * steps
 
+    def speed(self, at_end: bool) -> float:
+        """Body heights per second at either end of the track; 0 for a single sighting."""
+        dx, dy = self._velocity(at_end)
+        _, top, _, bottom = self._whole[-1 if at_end else 0].box
+        return (dx**2 + dy**2) ** 0.5 * self.frame_rate / max(bottom - top, 1.0)
+
     def _velocity(self, at_end: bool) -> tuple[float, float]:
         """Pixels per frame of the box's centre, at either end of the track."""
         known = self._whole if at_end else self._whole[::-1]
@@ -145,52 +165,51 @@ def build_tracks(
     """Tracks of a clip of so many `frames`, numbered in the order in which people appear.
 
     sightings: with the id that the tracker gave; UNTRACKED ones are fragments of a single frame. Fragments
-    that one person may have left are joined if no more than `patience` seconds lie between them.
+    that one person may have left are joined: if no more than `patience` seconds lie between them, if somebody
+    stood hidden in the same place, and if a detection fills the gap of a track.
     """
-    fragments = _fragments(sightings, frame_rate)
-    whole = _joined(fragments, max(settings.patience * frame_rate, settings.every))
-    tracks = []
-    for id_, parts in enumerate(sorted(whole, key=lambda part: (part[0].frame, part[0].box))):
-        seen = parts[-1].frame - parts[0].frame
-        held = max(min(round(settings.hold * frame_rate), seen), settings.every - 1)
-        tracks.append(
-            Track(
-                id=id_,
-                sightings=parts,
-                first=max(parts[0].frame - held, 0),
-                last=min(parts[-1].frame + held, frames - 1),
-                frame_rate=frame_rate,
-                partial=_partial(parts, frame_rate),
-            )
-        )
-    return tuple(tracks)
+    parts = _fragments(sightings, frame_rate)
+    parts = _joined(parts, frame_rate, max(settings.patience * frame_rate, settings.every))
+    parts = _absorbed([_track(i, part, frames, frame_rate, settings) for i, part in enumerate(parts)])
+    return tuple(_track(i, part, frames, frame_rate, settings) for i, part in enumerate(parts))
 
 
-def _fragments(sightings: Iterable[tuple[Sighting, int]], frame_rate: float) -> list[Track]:
-    """What the tracker saw as one person, by first frame."""
+def _track(id_: int, part: Part, frames: int, frame_rate: float, settings: TrackSettings) -> Track:
+    seen = part[-1].frame - part[0].frame
+    held = max(min(round(settings.hold * frame_rate), seen), settings.every - 1)
+    return Track(
+        id=id_,
+        sightings=part,
+        first=max(part[0].frame - held, 0),
+        last=min(part[-1].frame + held, frames - 1),
+        frame_rate=frame_rate,
+        partial=_partial(part, frame_rate),
+    )
+
+
+def _fragments(sightings: Iterable[tuple[Sighting, int]], frame_rate: float) -> list[Part]:
+    """What the tracker saw as one person."""
     by_id: dict[int, list[Sighting]] = defaultdict(list)
-    single = []
+    single: list[Part] = []
     for sighting, id_ in sightings:
         if id_ == UNTRACKED:
             single.append((sighting,))
         else:
             by_id[id_].append(sighting)
-    parts = [*map(tuple, by_id.values()), *single]
-    return [
-        Track(i, part, part[0].frame, part[-1].frame, frame_rate)
-        for i, part in enumerate(sorted(parts, key=lambda part: (part[0].frame, part[0].box)))
-    ]
+    return _in_order([*map(tuple, by_id.values()), *single])
 
 
-def _joined(fragments: Sequence[Track], patience: float) -> list[tuple[Sighting, ...]]:
+def _joined(parts: Sequence[Part], frame_rate: float, patience: float) -> list[Part]:
     """Fragments linked to the likeliest next one, closest pairs first. patience: in frames."""
+    fragments = [Track(i, part, part[0].frame, part[-1].frame, frame_rate) for i, part in enumerate(parts)]
     by_end = sorted(fragments, key=lambda fragment: fragment.last)
     ends = [fragment.last for fragment in by_end]
+    longest = max(patience, STANDING * frame_rate)
     pairs = []
     for later in fragments:
-        recent = slice(bisect_left(ends, later.first - patience), bisect_left(ends, later.first))
+        recent = slice(bisect_left(ends, later.first - longest), bisect_left(ends, later.first))
         for earlier in by_end[recent]:
-            distance = _distance(earlier, later)
+            distance = _distance(earlier, later, patience)
             if distance is not None:
                 pairs.append((distance, earlier.id, later.id))
     following: dict[int, int] = {}
@@ -199,29 +218,67 @@ def _joined(fragments: Sequence[Track], patience: float) -> list[tuple[Sighting,
         if earlier_id not in following and later_id not in continued:
             following[earlier_id] = later_id
             continued.add(later_id)
-    starts = set(range(len(fragments))) - continued
-    return [_chain(fragments, following, start) for start in sorted(starts)]
+    return _in_order([_chain(parts, following, i) for i in range(len(parts)) if i not in continued])
 
 
-def _chain(fragments: Sequence[Track], following: dict[int, int], start: int) -> tuple[Sighting, ...]:
-    chain: tuple[Sighting, ...] = ()
-    at: int | None = start
-    while at is not None:
-        chain += fragments[at].sightings
-        at = following.get(at)
+def _chain(parts: Sequence[Part], following: dict[int, int], start: int) -> Part:
+    chain, at = parts[start], start
+    while at in following:
+        at = following[at]
+        chain += parts[at]
     return chain
 
 
-def _distance(earlier: Track, later: Track) -> float | None:
+def _absorbed(tracks: Sequence[Track]) -> list[Part]:
+    """Tracks whose every box lies where another one misses its person become part of that one, shortest first."""
+    present: dict[int, list[Track]] = defaultdict(list)
+    for track in tracks:
+        for frame in range(track.first, track.last + 1):
+            present[frame].append(track)
+    parts = {track.id: track.sightings for track in tracks}
+    for track in sorted(tracks, key=lambda track: (len(track.sightings), track.id)):
+        hosts = [
+            host
+            for host in present[track.sightings[0].frame]
+            if host.id in parts and len(parts[host.id]) > len(track.sightings)
+        ]
+        fitting = [(_fit(host, parts[host.id], track), -host.id) for host in hosts]
+        best, host_id = max(fitting, default=(0.0, 0))
+        if best >= SAME_PLACE:
+            parts[-host_id] = tuple(sorted(parts[-host_id] + parts.pop(track.id), key=_frame))
+    return _in_order(parts.values())
+
+
+def _fit(host: Track, part: Part, other: Track) -> float:
+    """The least overlap of the boxes of `other` with where the host should be; 0 where the host is seen."""
+    seen = {sighting.frame for sighting in part}
+    return min(
+        0.0
+        if s.frame in seen or not host.first <= s.frame <= host.last
+        else _overlap(host.box_at(s.frame), s.box)
+        for s in other.sightings
+    )
+
+
+def _in_order(parts: Iterable[Part]) -> list[Part]:
+    return sorted(parts, key=lambda part: (part[0].frame, part[0].box))
+
+
+def _distance(earlier: Track, later: Track, patience: float) -> float | None:
     """Body heights between where a person should be and where one is found; none if it is somebody else."""
-    expected, found = earlier.box_at(later.first), later.sightings[0].box
+    lost = later.first - earlier.last
+    walking = lost <= patience
+    if not walking and max(earlier.speed(at_end=True), later.speed(at_end=False)) > SLOW:
+        return None
+    expected = earlier.box_at(later.first) if walking else earlier.sightings[-1].box
+    found = later.sightings[0].box
     heights = sorted((expected[3] - expected[1], found[3] - found[1]))
     if heights[0] <= 0 or heights[1] / heights[0] > SAME_HEIGHT:
         return None
     (x0, y0), (x1, y1) = _centre(expected), _centre(found)
     distance = ((x0 - x1) ** 2 + (y0 - y1) ** 2) ** 0.5 / heights[1]
-    seconds = (later.first - earlier.last) / earlier.frame_rate
-    return distance if distance <= NEAR + DRIFT * seconds else None
+    limit = NEAR + DRIFT * lost / earlier.frame_rate if walking else NEAR
+    return distance if distance <= limit else None
 
 
 def _partial(sightings: Sequence[Sighting], frame_rate: float) -> frozenset[int]:
@@ -244,6 +301,16 @@ def _around(sightings: Sequence[Sighting], frame: int) -> Sequence[Sighting]:
 def _mixed(a: Box, b: Box, share: float) -> Box:
     x0, y0, x1, y1 = (p + (q - p) * share for p, q in zip(a, b, strict=True))
     return x0, y0, x1, y1
+
+
+def _overlap(a: Box, b: Box) -> float:
+    """Intersection over union."""
+    across = min(a[2], b[2]) - max(a[0], b[0])
+    down = min(a[3], b[3]) - max(a[1], b[1])
+    if across <= 0 or down <= 0:
+        return 0.0
+    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b))
+    return across * down / (areas - across * down)
 
 
 def _frame(sighting: Sighting) -> int:

@@ -122,9 +122,27 @@ def test_a_person_found_again_near_by_is_the_same_one() -> None:
 
 def test_a_person_who_appears_elsewhere_or_later_is_another_one() -> None:
     elsewhere = [[walker(0)] if i < 10 else [walker(50)] for i in range(20)]
-    later = [[walker(0)] if i < 10 or i > 35 else [] for i in range(45)]
+    later = [[walker(0)] if i < 10 or i > 65 else [] for i in range(75)]
     assert len(tracked(elsewhere).tracks) == 2
     assert len(tracked(later).tracks) == 2
+
+
+def test_somebody_who_stands_hidden_for_seconds_stays_covered() -> None:
+    people = [[walker(0)] if i % 20 < 3 else [] for i in range(60)]
+    tracks = tracked(people)
+    assert len(tracks.tracks) == 1
+    assert min(covered(tracks, i, walker(0)) for i in range(43)) == 1
+
+
+def test_a_detection_in_the_gap_of_a_track_is_that_person() -> None:
+    """Its box is too small for the tracker."""
+    people = [[walker(i)] if i not in (8, 9, 10) else [] for i in range(20)]
+    small = block(SIZE, 20, 20 + 4 * 9, 60, 34 + 4 * 9)
+    people[9] = [small]
+    tracks = tracked(people)
+    assert [track.id for track in tracks.tracks] == [0]
+    assert tracks.frame(9)[1] == (0,)
+    assert covered(tracks, 9, small) == 1
 
 
 def test_detecting_in_every_third_frame_covers_the_others() -> None:
