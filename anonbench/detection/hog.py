@@ -36,12 +36,12 @@ class HogOptions(Strict):
     max_enlargement: float = Field(
         default=4.0, ge=1, description="but it is enlarged at most so much, which adds no detail"
     )
-    level_ratio: float = Field(default=1.3, gt=1, description="between two levels of the pyramid")
+    level_ratio: float = Field(default=1.2, gt=1, description="between two levels of the pyramid")
     threshold: float = Field(
         default=0.0, ge=0, description="least distance from the decision border of the classifier"
     )
     overlap: float = Field(
-        default=0.5, ge=0, le=1, description="of two boxes with a greater IoU the better one stays"
+        default=0.6, ge=0, le=1, description="of two boxes with a greater IoU the better one stays"
     )
 
 

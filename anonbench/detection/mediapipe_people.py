@@ -22,9 +22,14 @@ from anonbench.detection.cropping import cut_out
 from anonbench.detection.hog import Box, HogOptions, person_boxes
 from anonbench.detection.mediapipe_pose import PersonDetector, require_mediapipe
 from anonbench.detection.people import Person, PersonDetections, Window
+from anonbench.detection.skeleton import body_area
 
 VIEW = 256
 """Boxes are shown to the pose network with this height or width: its landmark network looks at 256x256."""
+
+
+REVISION = 2
+"""Part of the digest: raised when the same options give other people."""
 
 
 class MediapipeOptions(Strict):
@@ -47,7 +52,7 @@ class MediapipeOptions(Strict):
         default=0.5, gt=0, lt=1, description="a pixel belongs to the person from this probability on"
     )
     min_visibility: float = Field(
-        default=0.55, ge=0, le=1, description="mean over the keypoints; it is the person's score"
+        default=0.6, ge=0, le=1, description="mean over the keypoints; it is the person's score"
     )
     min_keypoints: int = Field(default=7, ge=0, le=17, description="keypoints with visibility 0.5 or more")
     min_height: int = Field(default=20, ge=1, description="pixels from the highest to the lowest keypoint")
@@ -80,7 +85,12 @@ class MediapipePeople:
     @cached_property
     def digest(self) -> str:
         """Of the options and of the versions of the packages that carry the networks."""
-        parts = [self.options.digest, f"mediapipe {_version()}", f"opencv {cv2.__version__}"]
+        parts = [
+            f"revision {REVISION}",
+            self.options.digest,
+            f"mediapipe {_version()}",
+            f"opencv {cv2.__version__}",
+        ]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def require(self) -> None:
@@ -156,6 +166,7 @@ class MediapipePeople:
         mask = torch.zeros(scene.size, dtype=torch.bool)
         mask[seen.window.slices] = seen.probability >= options.mask_threshold
         mask &= _area(bounds, options.reach, scene.size)
+        mask |= body_area(seen.keypoints, scene.size)
         new = mask & ~scene.hidden
         if int(new.sum()) < max(1.0, options.min_new * float(mask.sum())):
             return None
