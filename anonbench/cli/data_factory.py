@@ -31,7 +31,8 @@ CRITERIA = ("vertices_per_part", "vertices", "reconstruction")
               help="How much of a crop may lie beyond the image.")  # fmt: skip
 @click.option("--per-shard", type=click.IntRange(min=1), default=1000, show_default=True,
               help="Crops in a shard.")  # fmt: skip
-@click.option("--skip-bad", is_flag=True, help="Leave out image files that cannot be read.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes that detect; default: one per core.")
+@click.option("--skip-bad", is_flag=True, help="Leave out images that cannot be read.")
 def build_command(
     source: Path,
     out: Path,
@@ -41,6 +42,7 @@ def build_command(
     min_height: int,
     max_outside: float,
     per_shard: int,
+    workers: int | None,
     skip_bad: bool,
 ) -> None:
     """Cut the people out of photos or a video: shards in FDH's layout, to train and to measure on.
@@ -50,6 +52,8 @@ def build_command(
     anonbench data build street.mp4 -o people --every 2
     anonbench train final --data fdh=people --out runs/people
     """
+    import os
+
     from anonbench.detection.detectors import load_detector
     from anonbench.pipeline.detected_crops import CropRules
     from anonbench.pipeline.factory import build_shards
@@ -57,7 +61,8 @@ def build_command(
 
     images = open_source(source, every, skip_bad)
     rules = CropRules(min_height, max_outside)
-    for built in build_shards(images, load_detector(detector), rules, out, split, per_shard):
+    processes = workers or len(os.sched_getaffinity(0))
+    for built in build_shards(images, load_detector(detector), rules, out, split, per_shard, processes):
         _print_built(built, out)
     click.echo(f"next: anonbench data check fdh={out}", err=True)
 

@@ -7,15 +7,21 @@ from pathlib import Path
 import pandas as pd
 
 from anonbench.cache import write_atomic
-from anonbench.errors import DataError
+from anonbench.errors import CacheError, DataError
 
 VERDICTS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "": None}
 """What `kept` may say, in any case; empty: nobody has decided, and the crop is not trained on."""
 
 
 def write_keep_list(table: pd.DataFrame, path: Path) -> None:
-    """Write a table with the columns key and kept (true, false, or None: undecided) as CSV, atomically."""
-    write_atomic(path, partial(table.to_csv, index=False, float_format="%.6f"))
+    """Write a table with the columns key and kept (true, false, or None: undecided) as CSV, atomically.
+
+    Raises DataError where it cannot be written.
+    """
+    try:
+        write_atomic(path, partial(table.to_csv, index=False, float_format="%.6f"))
+    except CacheError as error:
+        raise DataError(f"{path}: cannot write the list; is the disk full, the folder yours?") from error
 
 
 def read_keep_list(path: Path) -> dict[str, dict[str, str]]:

@@ -1,13 +1,13 @@
 """People found in images, as a data set of crops (thesis section 4.3.2)."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import groupby
 from typing import NamedTuple
 
 import pandas as pd
-from torch import Tensor
 
 from anonbench.crops import PACKAGED_TEMPLATE, UNKNOWN_ID, Outcome, PersonCrops
 from anonbench.detection.cropping import CROP_SIZE, crop_people, crop_window
@@ -15,8 +15,11 @@ from anonbench.detection.detectors import NamedDetector
 from anonbench.detection.files import image_digest
 from anonbench.detection.people import Person, PersonDetections, Window
 from anonbench.errors import DataError
+from anonbench.pipeline.clips import Frame
+from anonbench.pipeline.detection_store import unpack
+from anonbench.pipeline.frame_detection import detect_packed
 from anonbench.pipeline.sources import ImageSource
-from anonbench.progress import track
+from anonbench.progress import track_speed
 
 KEPT = ""
 """`reason` of a person who becomes a crop."""
@@ -74,23 +77,33 @@ class Found:
         return Found(chosen, self.people[self.people["image"].isin(chosen["name"])].reset_index(drop=True))
 
 
-def find_people(source: ImageSource, detector: NamedDetector, rules: CropRules) -> Found:
-    """Run the detector over all images, keeping none of them."""
-    images, people = [], []
-    for name, image in track(source.images(), f"finding people in {source.name}", source.count):
-        images.append({"name": name, "sha256": image_digest(image)})
-        found = _detect(detector, image, name)
-        for position, person in enumerate(found.people):
-            people.append(
-                {
-                    "image": name,
-                    "person": position,
-                    "key": crop_key(name, position),
-                    "reason": rules.reason_to_drop(person, found.size),
-                }
-            )
-    columns = ["image", "person", "key", "reason"]
-    return Found(pd.DataFrame(images), pd.DataFrame(people, columns=columns))
+def find_people(source: ImageSource, detector: NamedDetector, rules: CropRules, workers: int = 1) -> Found:
+    """Run the detector over all images, keeping none of them. workers: processes that detect."""
+    images: list[dict[str, str]] = []
+    people: list[dict[str, object]] = []
+
+    def frames() -> Iterator[Frame]:
+        for name, image in source.images():
+            images.append({"name": name, "sha256": image_digest(image)})
+            yield Frame(image, Fraction(0), name)
+
+    detections = detect_packed(frames(), detector, workers=workers)
+    description = f"finding people in {source.name}"
+    for number, packed in enumerate(track_speed(detections, description, source.count, "images")):
+        name, found = images[number]["name"], _of_packaged_template(unpack(packed), images[number]["name"])
+        people += [
+            {
+                "image": name,
+                "person": position,
+                "key": crop_key(name, position),
+                "reason": rules.reason_to_drop(person, found.size),
+            }
+            for position, person in enumerate(found.people)
+        ]
+    return Found(
+        pd.DataFrame(images, columns=["name", "sha256"]),
+        pd.DataFrame(people, columns=["image", "person", "key", "reason"]),
+    )
 
 
 def crop_key(image: str, person: int) -> str:
@@ -146,13 +159,13 @@ class DetectedCrops:
     def _crops(self, name: str, places: Sequence[_Place]) -> PersonCrops:
         """Crops of one image."""
         image = self._source.read(name)
-        found = _detect(self._detector, image, name)
+        found = self._detector.detect(image, name)
         chosen = found.with_people([found.people[place.person] for place in places])
         return crop_people(image, chosen, self.size, [place.key for place in places], cover_all=True)[0]
 
 
-def _detect(detector: NamedDetector, image: Tensor, name: str) -> PersonDetections:
-    found = detector.detect(image, name)
+def _of_packaged_template(found: PersonDetections, name: str) -> PersonDetections:
+    """What was found. Raises DataError for surfaces of another template, which shards could not say of some crops."""
     if found.template != PACKAGED_TEMPLATE:
         raise DataError(
             f"{name}: its surfaces are of the body template '{found.template}', shards are built with "

@@ -48,16 +48,18 @@ def build_shards(
     out: Path,
     split: str = "train",
     per_shard: int = 1000,
+    workers: int = 1,
 ) -> list[Built]:
     """Find people, cut out those that `rules` keep, and write OUT/train/, OUT/val/ or both.
 
     split: "train", "val", or a share between 0 and 1 as text: the images that go to val, all others go to train.
+    workers: processes that detect, each with its own copy of the detector.
     What was found is written to `build_report_path`. A killed run is continued by the next one. Raises
     UsageError for another split, DataError where nobody is left to write or `out` holds something else.
     """
     share = _share(split)
     detector.require()
-    found = find_people(source, detector, rules)
+    found = find_people(source, detector, rules, workers)
     parts = {split: found} if share is None else parted(found, share, source.successive)
     _require_people(source, parts)
     return [_write(source, detector, rules, part, out, name, per_shard) for name, part in parts.items()]

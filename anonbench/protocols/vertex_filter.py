@@ -128,13 +128,18 @@ def decisions(path: Path) -> dict[str, bool]:
 
 
 def grouped_values(counted: CountedCrops, criterion: str, keep: Path | None) -> dict[str, "pd.Series[float]"]:
-    """Values of a criterion for a plot: of all crops, or apart by what a list says of them."""
+    """Values of a criterion for a plot: of all crops, or apart by what a list says of them.
+
+    Raises DataError for a list of other crops.
+    """
     values = counted.table[criterion].dropna()
     if values.empty:
         raise DataError(_without_criterion(counted.dataset, criterion))
     if keep is None:
         return {"all crops": values}
     verdicts = {key: verdict(row) for key, row in read_keep_list(keep).items()}
+    if not counted.table["key"].isin(verdicts).any():
+        raise DataError(f"{keep}: names no crop of {counted.dataset.name}; it is a list of other data")
     said = counted.table["key"][values.index].map(lambda key: verdicts.get(key))
     groups = {"dropped": said.eq(False), "undecided": said.isna(), "kept": said.eq(True)}
     return {name: values[members] for name, members in groups.items() if members.any()}

@@ -28,13 +28,15 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def people(cli: Cli, photos: Path, tmp_path: Path) -> Path:
     """These people as train/ and val/."""
-    result = cli("data", "build", photos, "-o", tmp_path / "people", "--split", 0.4, "--max-outside", 1)
+    result = cli(
+        "data", "build", photos, "-o", tmp_path / "people", "--split", 0.4, "--workers", 1, "--max-outside", 1
+    )
     assert result.code == 0, result.err
     return tmp_path / "people"
 
 
 def test_a_build_says_what_it_found(cli: Cli, photos: Path, tmp_path: Path) -> None:
-    result = cli("data", "build", photos, "-o", tmp_path / "people", "--max-outside", 1)
+    result = cli("data", "build", photos, "-o", tmp_path / "people", "--workers", 1, "--max-outside", 1)
     assert result.out.splitlines() == [
         f"{tmp_path / 'people' / 'train'}: 18 crops in 1 shard",
         "  images: 18, 6 of them without people",
@@ -49,7 +51,18 @@ def test_detection_files_need_no_detector(cli: Cli, tmp_path: Path) -> None:
         (tmp_path / "photos" / "day").mkdir(parents=True, exist_ok=True)
         Image.fromarray(image.permute(1, 2, 0).numpy()).save(tmp_path / "photos" / "day" / f"{number}.png")
         write_detections(tmp_path / "found" / "day" / f"{number}.png.json", people, image)
-    build = ("data", "build", tmp_path / "photos", "-o", tmp_path / "people", "--max-outside", 1, "--detector")
+    build = (
+        "data",
+        "build",
+        tmp_path / "photos",
+        "-o",
+        tmp_path / "people",
+        "--workers",
+        1,
+        "--max-outside",
+        1,
+        "--detector",
+    )
     result = cli(*build, f"file={tmp_path / 'found'}")
     assert result.code == 0, result.err
     assert "  people found: 2" in result.out
@@ -60,14 +73,14 @@ def test_detection_files_need_no_detector(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_people_who_are_dropped_are_counted(cli: Cli, photos: Path, tmp_path: Path) -> None:
-    result = cli("data", "build", photos, "-o", tmp_path / "people", "--min-height", 999)
+    result = cli("data", "build", photos, "-o", tmp_path / "people", "--workers", 1, "--min-height", 999)
     assert result.code == 3
     assert "dropped: 18 too small" in result.error
 
 
 def test_bad_photos_end_a_build_or_are_left_out(cli: Cli, photos: Path, tmp_path: Path) -> None:
     (photos / "broken.jpg").write_bytes(b"?")
-    build = ("data", "build", photos, "-o", tmp_path / "people", "--max-outside", 1)
+    build = ("data", "build", photos, "-o", tmp_path / "people", "--workers", 1, "--max-outside", 1)
     assert "broken.jpg: not an image" in cli(*build).error
     result = cli(*build, "--skip-bad")
     assert result.code == 0, result.err
@@ -93,7 +106,10 @@ def test_the_members_are_those_of_fdh(people: Path) -> None:
 
 def test_protocols_measure_on_what_is_built(cli: Cli, photos: Path, own_cache: Path, tmp_path: Path) -> None:
     people = tmp_path / "people"
-    assert cli("data", "build", photos, "-o", people, "--split", "val", "--max-outside", 1).code == 0
+    assert (
+        cli("data", "build", photos, "-o", people, "--split", "val", "--workers", 1, "--max-outside", 1).code
+        == 0
+    )
     for protocol in ("fid", "lpips"):
         result = cli(
             "run", protocol, "--data", f"fdh={people}", "--model", "blackout", "--preset", "smoke", "--json"
@@ -155,8 +171,11 @@ def test_the_middle_group_is_drawn_reviewed_and_kept(cli: Cli, people: Path, tmp
     table.to_csv(kept, index=False)
     assert "1 of them decided" in cli(*filtering).out
     assert pd.read_csv(kept, dtype=str)["kept"].dropna().tolist() == ["True"]
-    plot = cli("data", "stats", f"fdh={people}", "--keep", kept, "--plot", tmp_path / "groups.pdf")
-    assert plot.code == 0, plot.err
+    stats = ("data", "stats", f"fdh={people}", "--plot", tmp_path / "groups.pdf", "--keep", kept)
+    assert cli(*stats).code == 0
+    assert (tmp_path / "groups.pdf").read_bytes().startswith(b"%PDF")
+    table.assign(key="other").to_csv(kept, index=False)
+    assert "names no crop of fdh/train" in cli(*stats).error
 
 
 @pytest.mark.parametrize(
@@ -165,6 +184,7 @@ def test_the_middle_group_is_drawn_reviewed_and_kept(cli: Cli, people: Path, tmp
         (("build", "ROOT/none", "-o", "ROOT/out"), 3, "no such file"),
         (("build", "ROOT/photos", "-o", "ROOT/out", "--every", 2), 2, "--every is for videos"),
         (("build", "ROOT/photos", "-o", "ROOT/out", "--split", "test"), 2, "train, val, or the share"),
+        (("build", "ROOT/photos", "-o", "ROOT/out", "--split", "nan"), 2, "train, val, or the share"),
         (("filter", "--by", "vertices", "--model", "final"), 2, "--model means nothing with --by vertices"),
         (("filter", "--by", "reconstruction"), 2, "needs --model NAME"),
         (("filter", "--by", "reconstruction", "--sheet", "x.png"), 2, "--sheet means nothing"),

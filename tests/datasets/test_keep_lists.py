@@ -38,3 +38,9 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(DataError, match="not a list that `anonbench data filter` wrote"):
         read_keep_list(path)
+
+
+def test_a_list_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match=r"kept\.csv: cannot write the list"):
+        write_keep_list(pd.DataFrame({"key": ["a"], "kept": [True]}), tmp_path / "file" / "kept.csv")
