@@ -97,8 +97,8 @@ def _classifier() -> Any:
         raise UsageError(
             f"OpenCV {cv2.__version__} has no pedestrian detector: pip install 'opencv-python<5'"
         )
-    descriptor = cv2.HOGDescriptor()
-    descriptor.setSVMDetector(cv2.HOGDescriptor_getDefaultPeopleDetector())
+    descriptor: Any = cv2.HOGDescriptor()
+    descriptor.setSVMDetector(cv2.HOGDescriptor.getDefaultPeopleDetector())
     return descriptor
 
 
