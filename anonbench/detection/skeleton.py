@@ -20,6 +20,8 @@ LIMB_WIDTH, HEAD_RADIUS = 0.05, 0.085
 SEEN = 0.5
 """Keypoints of less visibility are guesses and cover nothing."""
 
+_FILL = (1.0,)
+
 
 def body_area(keypoints: Tensor, size: tuple[int, int]) -> Tensor:
     """bool (H, W) of `size`: head, trunk and limbs as far as their keypoints, float32 (17, 3), are seen.
@@ -34,12 +36,12 @@ def body_area(keypoints: Tensor, size: tuple[int, int]) -> Tensor:
     for limb in LIMBS:
         for a, b in pairwise(limb):
             if seen[a] and seen[b]:
-                cv2.line(area, points[a], points[b], 1, width)
+                cv2.line(area, points[a], points[b], _FILL, width)
     if all(seen[index] for index in TRUNK):
         outline: np.ndarray[Any, Any] = np.array([points[index] for index in TRUNK], dtype=np.int32)
-        cv2.fillPoly(area, [outline], 1)
+        cv2.fillPoly(area, [outline], _FILL)
     head = keypoints[[index for index in HEAD if seen[index]], :2]
     if len(head):
         x, y = head.mean(dim=0).round().to(torch.int32).tolist()
-        cv2.circle(area, (x, y), max(1, round(HEAD_RADIUS * height)), 1, cv2.FILLED)
+        cv2.circle(area, (x, y), max(1, round(HEAD_RADIUS * height)), _FILL, cv2.FILLED)
     return torch.from_numpy(area).bool()
