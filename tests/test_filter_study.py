@@ -38,7 +38,9 @@ def test_body_parts_tell_what_vertices_alone_do_not(study: ModuleType, people: P
     assert found["few scattered vertices"]["vertices_per_part"]["auc"] > 0.95
 
 
-def test_planted_surfaces_stay_inside_the_mask_and_on_the_template(study: ModuleType, people: PersonCrops) -> None:
+def test_planted_surfaces_stay_inside_the_mask_and_on_the_template(
+    study: ModuleType, people: PersonCrops
+) -> None:
     crops = study.whole_and_close(people)
     for kind, plant in study.PLANTS.items():
         surface = plant(crops, torch.Generator().manual_seed(0))
@@ -51,7 +53,10 @@ def test_close_ups_show_fewer_parts_in_the_same_size(study: ModuleType, people: 
     close = study.whole_and_close(people)
     assert close.size == people.size
     assert torch.equal(close.image[::2], people.image[::2])
-    parts = [count_vertices(crops.surface, part_of_vertex()).parts[1::2].double().mean() for crops in (people, close)]
+    parts = [
+        count_vertices(crops.surface, part_of_vertex()).parts[1::2].double().mean()
+        for crops in (people, close)
+    ]
     assert parts[1] < 0.8 * parts[0]
 
 

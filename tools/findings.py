@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from findings_plots import plot_tradeoff, plot_training
+from findings_plots import Point, plot_context, plot_tradeoff, plot_training
 from scipy.stats import kendalltau
 
 from anonbench.records import Metric, read_record
@@ -192,6 +192,31 @@ def lambda_table(study: str, parameter: str, values: dict[str, float]) -> str:
 
 
 KL = {"kl_0001": 0.001, "ablation_discriminator": 0.01, "kl_01": 0.1}
+FM = {"fm_1": 1.0, "ablation_discriminator": 5.0, "fm_20": 20.0}
+CONTEXT = {
+    "baseline": {"context_0_baseline": 0.0, "context_0_35_baseline": 0.35, "ablation_baseline": 0.7},
+    "final": {"context_0_final": 0.0, "context_0_35_final": 0.35, "ablation_discriminator": 0.7},
+}
+
+
+def context_table() -> str:
+    """Consistency against the strength with which context tells about appearance in the training data."""
+    columns = {
+        "re-ID mAP ↑": MAP,
+        "same z, other background ↓": OTHER_BACKGROUND,
+        "same crop, two z ↑": TWO_LATENTS,
+        "Fréchet distance ↓": DISTANCE,
+    }
+    rows = (
+        [
+            architecture,
+            f"{strength:g}",
+            *(cell(metrics_of(model, where(model, "context"))[key]) for key in columns.values()),
+        ]
+        for architecture, models in CONTEXT.items()
+        for model, strength in models.items()
+    )
+    return table(["architecture", "correlation", *columns], rows)
 
 
 def tau_text() -> str:
@@ -199,8 +224,9 @@ def tau_text() -> str:
     rows = []
     groups = {
         "ablations with a mapper": [(name, "packaged") for name in list(ABLATIONS)[1:]],
-        "and those of the sweep below": [(name, "packaged") for name in list(ABLATIONS)[1:]]
-        + [(name, "studies/lambda_kl") for name in KL if name not in ABLATIONS],
+        "and those of the two sweeps below": [(name, "packaged") for name in list(ABLATIONS)[1:]]
+        + [(name, "studies/lambda_kl") for name in KL if name not in ABLATIONS]
+        + [(name, "studies/lambda_fm") for name in FM if name not in ABLATIONS],
     }
     for label, models in groups.items():
         found = [metrics_of(*model) for model in models]
@@ -254,6 +280,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "table-5-3": table_5_3,
     "naive": naive_table,
     "lambda-kl": lambda: lambda_table("lambda_kl", "lambda_kl", KL),
+    "lambda-fm": lambda: lambda_table("lambda_fm", "lambda_fm", FM),
+    "context": context_table,
     "tau": tau_text,
 }
 
@@ -270,12 +298,24 @@ def page_with_results(text: str) -> str:
     return text
 
 
+def tradeoff(study: str, values: dict[str, float]) -> list[Point]:
+    """The points of a sweep, in the order of the weight."""
+    found = [(value, metrics_of(name, where(name, study))) for name, value in values.items()]
+    return [(value, m[DISTANCE], m[RECONSTRUCTED_DISTANCE], m[MAP]) for value, m in found]
+
+
 def draw_plots() -> None:
     """The pictures of the page."""
     images = ROOT / "docs" / "images"
-    found = [(value, metrics_of(name, where(name, "lambda_kl"))) for name, value in KL.items()]
-    curve = [(value, m[DISTANCE], m[RECONSTRUCTED_DISTANCE], m[MAP]) for value, m in found]
-    plot_tradeoff(curve, images / "findings_tradeoff.png")
+    curves = {study: tradeoff(study, values) for study, values in (("lambda_kl", KL), ("lambda_fm", FM))}
+    plot_tradeoff(curves, images / "findings_tradeoff.png")
+    consistency = {
+        architecture: [
+            (strength, metrics_of(name, where(name, "context"))[MAP]) for name, strength in models.items()
+        ]
+        for architecture, models in CONTEXT.items()
+    }
+    plot_context(consistency, images / "findings_context.png")
     plot_training(
         {name: training_log(name) for name in ("baseline", "final")}, images / "findings_training.png"
     )

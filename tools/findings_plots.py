@@ -17,20 +17,32 @@ Point = tuple[float, "Metric", "Metric", "Metric"]
 """(weight, distance with z drawn, distance with z from the mapper, mAP)"""
 
 
-def plot_tradeoff(points: list[Point], path: Path) -> None:
-    """Consistency against distance over the weight of the divergence (thesis 6.5)."""
+def plot_tradeoff(sweeps: dict[str, list[Point]], path: Path) -> None:
+    """Consistency against distance over the weight of a loss, a panel per weight (thesis 6.5)."""
     with sns.axes_style("whitegrid"):
-        figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
-    for column, label, colour in ((1, "z drawn", PALETTE[0]), (2, "z from the mapper", PALETTE[1])):
-        curve = [(point[0], point[column], point[3]) for point in points]
-        axes.plot(
-            [d.value for _, d, _ in curve], [m.value for *_, m in curve], "o-", color=colour, label=label
+        figure, panels = plt.subplots(
+            1, len(sweeps), figsize=(10, 4), layout="constrained", sharex=True, sharey=True
         )
-        for weight, distance, consistency in curve:
-            _error_bars(axes, distance, consistency, colour)
-            axes.annotate(f"{weight:g}", (distance.value, consistency.value), xytext=(6, 6),
-                          textcoords="offset points", color=colour, fontsize=9)  # fmt: skip
-    axes.set(xlabel="← Fréchet distance (MobileNetV2)", ylabel="re-ID mAP, one z per identity (%) →")
+    for axes, (weight, points) in zip(panels, sweeps.items(), strict=True):
+        for column, label, colour in ((1, "z drawn", PALETTE[0]), (2, "z from the mapper", PALETTE[1])):
+            _curve(axes, [(point[0], point[column], point[3]) for point in points], label, colour)
+        axes.set(title=weight, xlabel="← Fréchet distance (MobileNetV2)")
+    panels[0].set_ylabel("re-ID mAP, one z per identity (%) →")
+    panels[0].legend(frameon=False)
+    _save(figure, path)
+
+
+def plot_context(curves: dict[str, list[tuple[float, "Metric"]]], path: Path) -> None:
+    """Consistency against the strength of context in the training data, a line per architecture."""
+    with sns.axes_style("whitegrid"):
+        figure, axes = plt.subplots(figsize=(6, 3.6), layout="constrained")
+    for (label, points), colour in zip(curves.items(), PALETTE, strict=False):
+        strengths = [strength for strength, _ in points]
+        axes.plot(strengths, [metric.value for _, metric in points], "o-", color=colour, label=label)
+        intervals = [metric.interval for _, metric in points if metric.interval]
+        axes.fill_between(strengths, *zip(*intervals, strict=True), color=colour, alpha=0.15, linewidth=0)
+    axes.set(xlabel="context correlation of the training data", ylabel="re-ID mAP, one z per identity (%) →")
+    axes.set_ylim(bottom=0)
     axes.legend(frameon=False)
     _save(figure, path)
 
@@ -60,6 +72,15 @@ def plot_training(logs: dict[str, list[dict[str, float]]], path: Path) -> None:
         axes.set_xlabel("thousand images")
     panels[1, 1].legend(frameon=False, fontsize=8)
     _save(figure, path)
+
+
+def _curve(axes: "Axes", points: list[tuple[float, "Metric", "Metric"]], label: str, colour: str) -> None:
+    """Points (weight, distance, mAP), joined, with their intervals and weights."""
+    axes.plot([d.value for _, d, _ in points], [m.value for *_, m in points], "o-", color=colour, label=label)
+    for weight, distance, consistency in points:
+        _error_bars(axes, distance, consistency, colour)
+        axes.annotate(f"{weight:g}", (distance.value, consistency.value), xytext=(6, 6),
+                      textcoords="offset points", color=colour, fontsize=9)  # fmt: skip
 
 
 def _error_bars(axes: "Axes", distance: "Metric", consistency: "Metric", colour: str) -> None:

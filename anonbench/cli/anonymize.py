@@ -112,6 +112,8 @@ def _clip(
     """given: the options that photos and video share, and those of video."""
     if out.exists() and not overwrite:
         raise UsageError(f"{out}: exists; choose another output, or give --overwrite")
+    if source.is_file() and given["fps"] is not None:
+        raise UsageError("--fps is for folders of frames; a video has its own; leave it out")
     files = {name: given.pop(name) for name in ("sheet", "report")}
     given.pop("frames")
     video_options.anonymize_clip(source, out, finder, anonymizer, video_options.settings_of(**given), **files)

@@ -16,8 +16,7 @@ PATH = click.Path(dir_okay=False, path_type=Path)
 OPTIONS = (
     click.option("--frames", is_flag=True, help="The folder holds the frames of one clip, not photos."),
     click.option(
-        "--fps", type=click.FloatRange(min=0, min_open=True), default=25.0, show_default=True,
-        help="Frames per second of a folder of frames.",
+        "--fps", type=click.FloatRange(min=0, min_open=True), help="Of a folder of frames; default: 25.",
     ),
     click.option(
         "--every", type=click.IntRange(min=1), default=1, show_default=True,
@@ -78,7 +77,7 @@ def settings_of(
     every: int,
     hold: float,
     workers: int | None,
-    fps: float,
+    fps: float | None,
     **others: Any,
 ) -> "VideoSettings":
     """The settings that the options stand for. others: fields of VideoSettings."""
@@ -89,7 +88,9 @@ def settings_of(
     from anonbench.pipeline.video import VideoSettings
 
     tracking = TrackSettings(every=every, hold=hold, workers=workers or len(os.sched_getaffinity(0)))
-    return VideoSettings(tracking=tracking, fps=Fraction(fps).limit_denominator(1001), **others)
+    if fps is not None:
+        others["fps"] = Fraction(fps).limit_denominator(1001)
+    return VideoSettings(tracking=tracking, **others)
 
 
 def _lines(report: "VideoReport") -> list[str]:

@@ -127,7 +127,8 @@ def _npy(array: NDArray[Any]) -> bytes:
 
 def _read_npy(content: bytes, member: Path) -> NDArray[Any]:
     try:
-        return np.lib.format.read_array(BytesIO(content), allow_pickle=False)
+        array: NDArray[Any] = np.lib.format.read_array(BytesIO(content), allow_pickle=False)
+        return array
     except _ARRAY_ERRORS as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{member}: not a NumPy array ({reason}); copy the shard again") from error

@@ -58,7 +58,7 @@ def finite_values(values: ArrayLike, name: str) -> Floats:
     array = np.asarray(values, dtype=np.float64).ravel()
     if np.isinf(array).any():
         raise ValueError(f"{name} hold infinity")
-    kept = array[~np.isnan(array)]
+    kept: NDArray[np.float64] = array[~np.isnan(array)]
     if len(kept) == 0:
         raise ValueError(f"{name}: no sample left to average ({len(array)} given, all nan)")
     return kept

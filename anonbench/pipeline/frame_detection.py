@@ -1,5 +1,6 @@
 """Detection of many frames, in this process or in several."""
 
+import signal
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -36,8 +37,9 @@ def detect_packed(
         for index, frame in enumerate(frames):
             yield pack(detector.detect(frame.image, frame.name)) if index % every == 0 else _nobody(frame)
         return
-    with ProcessPoolExecutor(workers, get_context("spawn"), _begin, (detector,)) as pool:
-        waiting: deque[Future[bytes]] = deque()
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _begin, (detector,))
+    waiting: deque[Future[bytes]] = deque()
+    try:
         for index, frame in enumerate(frames):
             if index % every == 0:
                 waiting.append(pool.submit(_work, frame.image.numpy(), frame.name))
@@ -48,10 +50,13 @@ def detect_packed(
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _begin(detector: NamedDetector) -> None:
     global _detector
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that gives the work
     torch.set_num_threads(1)  # the processes share the cores
     _detector = detector
 

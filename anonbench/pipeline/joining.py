@@ -1,5 +1,6 @@
 """Tracks from sightings: fragments of one person are joined, and each track knows where the person was."""
 
+import math
 import statistics
 from bisect import bisect_left
 from collections import defaultdict
@@ -20,6 +21,9 @@ DRIFT = 0.5
 STANDING = 5.0
 """Seconds for which somebody who does not walk may be lost and is found again in the same place: they stood
 there, hidden. Whoever walks past the same place later is somebody else."""
+
+STANDING_SIGHTINGS = 3
+"""Detections in a row, before or after, that it takes for that: two false alarms are no standing person."""
 
 SLOW = 0.2
 """Body heights a second below which somebody does not walk."""
@@ -133,7 +137,7 @@ class Track:
         """Body heights per second at either end of the track; 0 for a single sighting."""
         dx, dy = self._velocity(at_end)
         _, top, _, bottom = self._whole[-1 if at_end else 0].box
-        return (dx**2 + dy**2) ** 0.5 * self.frame_rate / max(bottom - top, 1.0)
+        return math.hypot(dx, dy) * self.frame_rate / max(bottom - top, 1.0)
 
     def _velocity(self, at_end: bool) -> tuple[float, float]:
         """Pixels per frame of the box's centre, at either end of the track."""
@@ -268,7 +272,7 @@ def _distance(earlier: Track, later: Track, patience: float) -> float | None:
     """Body heights between where a person should be and where one is found; none if it is somebody else."""
     lost = later.first - earlier.last
     walking = lost <= patience
-    if not walking and max(earlier.speed(at_end=True), later.speed(at_end=False)) > SLOW:
+    if not walking and not _stands(earlier, later):
         return None
     expected = earlier.box_at(later.first) if walking else earlier.sightings[-1].box
     found = later.sightings[0].box
@@ -279,6 +283,12 @@ def _distance(earlier: Track, later: Track, patience: float) -> float | None:
     distance = ((x0 - x1) ** 2 + (y0 - y1) ** 2) ** 0.5 / heights[1]
     limit = NEAR + DRIFT * lost / earlier.frame_rate if walking else NEAR
     return distance if distance <= limit else None
+
+
+def _stands(earlier: Track, later: Track) -> bool:
+    """Whether both look like somebody who does not walk, and one of them is no false alarm."""
+    certain = max(len(earlier.sightings), len(later.sightings)) >= STANDING_SIGHTINGS
+    return certain and max(earlier.speed(at_end=True), later.speed(at_end=False)) <= SLOW
 
 
 def _partial(sightings: Sequence[Sighting], frame_rate: float) -> frozenset[int]:

@@ -95,10 +95,11 @@ def latent_tokens(samples: pd.DataFrame) -> list[str]:
 
 def assigned_identities(samples: pd.DataFrame, seed: int) -> Integers:
     """A random known identity for every image, depending on the image's key and the seed only."""
-    known = np.unique(samples["person_id"].to_numpy(np.int64))
+    known: Integers = np.unique(samples["person_id"].to_numpy(np.int64))
     known = known[known > DISTRACTOR_ID]
     draws = [_uniform(seed, key) for key in samples["key"]]
-    return known[(np.array(draws) * len(known)).astype(np.int64)]
+    assigned: Integers = known[(np.array(draws) * len(known)).astype(np.int64)]
+    return assigned
 
 
 def _settings(context: Context, labels: Labels, extractor: Extractor) -> dict[str, list[RankingResult]]:

@@ -204,7 +204,8 @@ def perceptual_distances_inside(crops: CropSource, extractor: PerceptualExtracto
             mask = crops.load(left.tolist()).person_mask & crops.load(right.tolist()).person_mask
             first, second = torch.from_numpy(a.images[left]), torch.from_numpy(b.images[right])
             parts.append(pair_distance(extractor.distance_map(first, second), mask).inside.numpy())
-        return np.concatenate(parts)[position]
+        distances: Floats = np.concatenate(parts)[position]
+        return distances
 
     return distance
 
