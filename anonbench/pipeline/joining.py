@@ -4,7 +4,7 @@ import math
 import statistics
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -23,7 +23,7 @@ STANDING = 5.0
 there, hidden. Whoever walks past the same place later is somebody else."""
 
 STANDING_SIGHTINGS = 3
-"""Detections in a row, before or after, that it takes for that: two false alarms are no standing person."""
+"""Detections, before or after, that it takes for that: two false alarms are no standing person."""
 
 SLOW = 0.2
 """Body heights a second below which somebody does not walk."""
@@ -173,7 +173,9 @@ def build_tracks(
     stood hidden in the same place, and if a detection fills the gap of a track.
     """
     parts = _fragments(sightings, frame_rate)
-    parts = _joined(parts, frame_rate, max(settings.patience * frame_rate, settings.every))
+    walking = max(settings.patience * frame_rate, settings.every)
+    parts = _joined(parts, frame_rate, walking, _walked)
+    parts = _joined(parts, frame_rate, STANDING * frame_rate, _stood)
     parts = _absorbed([_track(i, part, frames, frame_rate, settings) for i, part in enumerate(parts)])
     return tuple(_track(i, part, frames, frame_rate, settings) for i, part in enumerate(parts))
 
@@ -203,19 +205,26 @@ def _fragments(sightings: Iterable[tuple[Sighting, int]], frame_rate: float) -> 
     return _in_order([*map(tuple, by_id.values()), *single])
 
 
-def _joined(parts: Sequence[Part], frame_rate: float, patience: float) -> list[Part]:
-    """Fragments linked to the likeliest next one, closest pairs first. patience: in frames."""
+def _joined(
+    parts: Sequence[Part],
+    frame_rate: float,
+    patience: float,
+    distance: Callable[[Track, Track], float | None],
+) -> list[Part]:
+    """Fragments linked to the likeliest next one, closest pairs first.
+
+    patience: frames that may lie between two. distance: of the earlier and the later; none if they differ.
+    """
     fragments = [Track(i, part, part[0].frame, part[-1].frame, frame_rate) for i, part in enumerate(parts)]
     by_end = sorted(fragments, key=lambda fragment: fragment.last)
     ends = [fragment.last for fragment in by_end]
-    longest = max(patience, STANDING * frame_rate)
     pairs = []
     for later in fragments:
-        recent = slice(bisect_left(ends, later.first - longest), bisect_left(ends, later.first))
+        recent = slice(bisect_left(ends, later.first - patience), bisect_left(ends, later.first))
         for earlier in by_end[recent]:
-            distance = _distance(earlier, later, patience)
-            if distance is not None:
-                pairs.append((distance, earlier.id, later.id))
+            found = distance(earlier, later)
+            if found is not None:
+                pairs.append((found, earlier.id, later.id))
     following: dict[int, int] = {}
     continued = set()
     for _, earlier_id, later_id in sorted(pairs):
@@ -268,27 +277,28 @@ def _in_order(parts: Iterable[Part]) -> list[Part]:
     return sorted(parts, key=lambda part: (part[0].frame, part[0].box))
 
 
-def _distance(earlier: Track, later: Track, patience: float) -> float | None:
-    """Body heights between where a person should be and where one is found; none if it is somebody else."""
-    lost = later.first - earlier.last
-    walking = lost <= patience
-    if not walking and not _stands(earlier, later):
+def _walked(earlier: Track, later: Track) -> float | None:
+    """How far from where the earlier should be by then the later begins; none if it is somebody else."""
+    seconds = (later.first - earlier.last) / earlier.frame_rate
+    return _distance(earlier.box_at(later.first), later.sightings[0].box, NEAR + DRIFT * seconds)
+
+
+def _stood(earlier: Track, later: Track) -> float | None:
+    """The same for somebody who does not walk, of whom one of the two is no false alarm."""
+    certain = max(len(earlier.sightings), len(later.sightings)) >= STANDING_SIGHTINGS
+    if not certain or max(earlier.speed(at_end=True), later.speed(at_end=False)) > SLOW:
         return None
-    expected = earlier.box_at(later.first) if walking else earlier.sightings[-1].box
-    found = later.sightings[0].box
+    return _distance(earlier.sightings[-1].box, later.sightings[0].box, NEAR)
+
+
+def _distance(expected: Box, found: Box, limit: float) -> float | None:
+    """Body heights between two places; none beyond `limit` or if the heights do not fit."""
     heights = sorted((expected[3] - expected[1], found[3] - found[1]))
     if heights[0] <= 0 or heights[1] / heights[0] > SAME_HEIGHT:
         return None
     (x0, y0), (x1, y1) = _centre(expected), _centre(found)
     distance = ((x0 - x1) ** 2 + (y0 - y1) ** 2) ** 0.5 / heights[1]
-    limit = NEAR + DRIFT * lost / earlier.frame_rate if walking else NEAR
     return distance if distance <= limit else None
-
-
-def _stands(earlier: Track, later: Track) -> bool:
-    """Whether both look like somebody who does not walk, and one of them is no false alarm."""
-    certain = max(len(earlier.sightings), len(later.sightings)) >= STANDING_SIGHTINGS
-    return certain and max(earlier.speed(at_end=True), later.speed(at_end=False)) <= SLOW
 
 
 def _partial(sightings: Sequence[Sighting], frame_rate: float) -> frozenset[int]:
