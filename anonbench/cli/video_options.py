@@ -84,7 +84,7 @@ def settings_of(
     import os
     from fractions import Fraction
 
-    from anonbench.pipeline.joining import TrackSettings
+    from anonbench.pipeline.track import TrackSettings
     from anonbench.pipeline.video import VideoSettings
 
     tracking = TrackSettings(every=every, hold=hold, workers=workers or len(os.sched_getaffinity(0)))

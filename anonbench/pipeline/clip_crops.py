@@ -20,8 +20,8 @@ from anonbench.detection.cropping import crop_people
 from anonbench.detection.detectors import NamedDetector
 from anonbench.errors import CacheError, DataError
 from anonbench.pipeline.clips import Clip, Frame, open_clip
-from anonbench.pipeline.joining import TrackSettings
 from anonbench.pipeline.optical_flow import backward_flow
+from anonbench.pipeline.track import TrackSettings
 from anonbench.pipeline.tracks import DEFAULTS, ClipTracks, track_clip
 from anonbench.progress import track_speed
 

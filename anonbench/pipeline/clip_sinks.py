@@ -28,8 +28,8 @@ from anonbench.pipeline.clips import VIDEO_SUFFIXES, ClipFormat, Frame, opened, 
 CRF = 18
 """Constant rate factor of H.264 and VP9: on most material no difference to the source can be seen."""
 
-ENCODER_THREADS = 4
-"""Fixed, since the encoders' bytes depend on it."""
+ENCODER_THREADS = 1
+"""With more, x264's bytes were not always the same for the same frames."""
 
 JPEG_QUALITY = 95
 

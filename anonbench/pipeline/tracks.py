@@ -11,7 +11,8 @@ from anonbench.pipeline.clips import FOLDER_RATE, Frame
 from anonbench.pipeline.detection_store import DetectionStore
 from anonbench.pipeline.filling import completed, moved
 from anonbench.pipeline.frame_detection import detect_packed
-from anonbench.pipeline.joining import Sighting, Track, TrackSettings, build_tracks
+from anonbench.pipeline.joining import build_tracks
+from anonbench.pipeline.track import Sighting, Track, TrackSettings
 from anonbench.pipeline.tracking import track_boxes
 
 DEFAULTS = TrackSettings()

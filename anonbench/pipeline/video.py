@@ -21,7 +21,7 @@ from anonbench.pipeline.areas import Margins
 from anonbench.pipeline.clip_sinks import CRF, ClipSink, FolderSink, VideoSink
 from anonbench.pipeline.clips import FOLDER_RATE, Clip, Frame, FrameFolder, is_video, open_clip
 from anonbench.pipeline.compositing import Canvas, prepare
-from anonbench.pipeline.joining import TrackSettings
+from anonbench.pipeline.track import TrackSettings
 from anonbench.pipeline.tracks import ClipTracks, track_clip
 from anonbench.pipeline.video_report import VideoReport, report_of, write_sheet
 from anonbench.pipeline.work_folder import WorkFolder

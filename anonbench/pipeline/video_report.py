@@ -14,7 +14,7 @@ from anonbench.cards import ModelCard
 from anonbench.crops import Outcome
 from anonbench.detection.cropping import crop_people
 from anonbench.pipeline.clips import Clip
-from anonbench.pipeline.joining import Track
+from anonbench.pipeline.track import Track
 from anonbench.pipeline.tracks import ClipTracks
 from anonbench.reporting.galleries import GalleryRow, compose, save_png
 

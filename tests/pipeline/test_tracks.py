@@ -13,7 +13,7 @@ from anonbench.detection.people import Person, PersonDetections
 from anonbench.pipeline.clips import Frame
 from anonbench.pipeline.detection_store import DetectionStore, pack, unpack
 from anonbench.pipeline.filling import moved
-from anonbench.pipeline.joining import TrackSettings
+from anonbench.pipeline.track import TrackSettings
 from anonbench.pipeline.tracks import DEFAULTS, ClipTracks, track_clip
 from tests.detection.scenes import scene
 from tests.pipeline.clip_files import Scripted

@@ -18,7 +18,7 @@ from anonbench.errors import DataError, UsageError
 from anonbench.latents import latents_for
 from anonbench.pipeline.areas import Margins
 from anonbench.pipeline.clips import open_clip
-from anonbench.pipeline.joining import TrackSettings
+from anonbench.pipeline.track import TrackSettings
 from anonbench.pipeline.tracks import track_clip
 from anonbench.pipeline.video import VideoSettings, anonymize_video
 from tests.anonymizers.random_generators import ARCHITECTURE, NATIVE, publish_random
