@@ -1,7 +1,7 @@
 """Where the frames of a new clip go: chunk by chunk beside the result, which is put together at the end.
 
 A chunk is written once and does not depend on the others. So a run that was killed goes on where it was,
-and gives the same bytes as one that was not.
+and encodes the same frames as one that was not.
 """
 
 import heapq
@@ -29,7 +29,7 @@ CRF = 18
 """Constant rate factor of H.264 and VP9: on most material no difference to the source can be seen."""
 
 ENCODER_THREADS = 1
-"""With more, x264's bytes were not always the same for the same frames."""
+"""One, so that as little as possible decides the bytes. They are nearly always the same for the same frames."""
 
 JPEG_QUALITY = 95
 

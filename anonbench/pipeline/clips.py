@@ -111,7 +111,6 @@ class VideoFile:
         """
         with opened(self.path) as container:
             stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
             start = start_of(container)
             index, time = 0, Fraction(-1)
             for index, decoded in enumerate(self._decoded(container, stream)):
@@ -122,7 +121,7 @@ class VideoFile:
                 self._break_off(index + 1, f"the file says that it lasts {float(announced):.2f} s")
 
     def _decoded(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-        """Decoded frames up to the first that is damaged; decoders lag behind, so its packet may be farther on."""
+        """Decoded frames up to the first that is damaged."""
         index = 0
         try:
             for packet in container.demux(stream):

@@ -69,7 +69,7 @@ def anonymize_video(
     """Anonymize a video file or a folder of frames; `out` is a video if it is named as one, else a folder.
 
     Everybody is found and followed first, then anonymized. The work in progress lies in `OUT.part` beside
-    `out`; a run that is repeated after it was killed goes on there and gives the same bytes.
+    `out`; a run that is repeated after it was killed goes on there and encodes the same frames.
     sheet: a PNG to write with the people who are seen longest, before and after.
     Raises DataError for a clip that cannot be read or a result that cannot be written, UsageError where
     `out` is the input, or cannot be made from it.
