@@ -51,7 +51,7 @@ def measure(context: Context) -> Measurement:
             statistics["value_reconstructed"] = _distance(real, [painted], statistics["value"].floor)
         for statistic, metric in statistics.items():
             metrics[f"fid.{statistic}.{extractor.name}"] = metric
-    return Measurement(metrics, pd.DataFrame(columns=["key", "metric", "seed", "value"]), _strips(context))
+    return Measurement(metrics, pd.DataFrame(), _strips(context))
 
 
 def random_sampling(context: Context, seed: int) -> Sampling:

@@ -80,10 +80,8 @@ def measure(context: Context) -> Measurement:
         for setting, results in _settings(context, labels, extractor).items():
             found = _summarize(setting, results, extractor.name, context.preset.resamples)
             metrics |= _with_ceiling(found, metrics, extractor.name)
-            keys = context.crops.samples["key"].to_numpy()[labels.query]
-            if all(len(r.average_precision) == len(keys) for r in results):
-                values = [r.average_precision for r in results]
-                samples.append(long_form(keys, f"reid.{setting}.ap.{extractor.name}", values))
+            keys = _query_names(context, labels, setting)
+            samples += [_per_query(key, results, keys) for key in found]
     return Measurement(metrics, pd.concat(samples, ignore_index=True), _strips(context, labels))
 
 
@@ -204,6 +202,25 @@ def _summarize(
         hits = [hits_within(r, k) for r in results]
         metrics[f"reid.{base}.rank{k}.{extractor}"] = _percent(hits, results, chance, direction, resamples)
     return metrics
+
+
+def _query_names(context: Context, labels: Labels, setting: str) -> list[str]:
+    """The queries of a setting's rankings, in their order."""
+    base, _, part = setting.partition(".")
+    asked = _mixed_outcomes(context, labels).get(part, labels)
+    names = context.crops.samples["key"].iloc[asked.query].tolist()
+    if base == "linkage":  # the order of `_both_directions`
+        return [f"{name}|{gallery}" for gallery in ("anonymized", "original") for name in names]
+    return names
+
+
+def _per_query(key: str, results: Sequence[RankingResult], names: Sequence[str]) -> pd.DataFrame:
+    """The values behind one metric: average precision, or whether there is a hit within k."""
+    statistic = key.split(".")[2]
+    k = int(statistic.removeprefix("rank")) if statistic.startswith("rank") else None
+    values = [100 * (hits_within(r, k) if k else r.average_precision) for r in results]
+    rows = [long_form(names, key, [v], r.person_id) for v, r in zip(values, results, strict=True)]
+    return pd.concat([row.assign(seed=seed) for seed, row in enumerate(rows)], ignore_index=True)
 
 
 def _with_ceiling(found: dict[str, Metric], known: dict[str, Metric], extractor: str) -> dict[str, Metric]:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 RECORD = "record.json"
 SAMPLES = "samples.parquet"
+SAMPLES_FORMAT = 2
+"""Counts what the columns of the per-sample values mean: a stored record of another format is measured again."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class Plan:
         """Where the record lies or will lie: named by everything that decides what it says."""
         decides = [
             anonbench.__version__, self.card.digest, self.request.preset, self.preset.digest, self.model.card.digest,
-            self.dataset.digest, self.detector, sorted(self.extractor_digests.items()),
+            self.dataset.digest, self.detector, sorted(self.extractor_digests.items()), SAMPLES_FORMAT,
         ]  # fmt: skip
         return cache_dir() / "records" / hashlib.sha256(json.dumps(decides).encode()).hexdigest()
 

@@ -53,7 +53,7 @@ class Measurement:
     """What a protocol found.
 
     metrics: by key `<protocol>[.<setting>].<statistic>.<extractor>`.
-    samples: per-sample values in long form: key (sample), metric, seed, value.
+    samples: per-sample values as `long_form` makes them.
     strips: gallery name -> uint8 (columns, 3, H, W).
     """
 
@@ -127,10 +127,34 @@ def interval_over(values: Floats, groups: NDArray[np.int64], resamples: int) -> 
     return interval.low, interval.high
 
 
-def long_form(keys: Iterable[str], metric: str, per_seed: Sequence[Floats]) -> pd.DataFrame:
-    """Per-sample values as rows (key, metric, seed, value)."""
+def long_form(
+    keys: Iterable[str],
+    metric: str,
+    per_seed: Sequence[Floats],
+    groups: Iterable[object] | None = None,
+    over: Sequence[Floats] | None = None,
+) -> pd.DataFrame:
+    """Per-sample values as rows (key, group, metric, seed, value, over), for tests between models.
+
+    keys: (N,) names of the samples, each once. metric: key of the record's metric whose value is the mean of
+    these values; of a ratio, the mean of the values over the mean of `over`.
+    per_seed, over: for each seed the (N,) values, in the metric's unit, and what a ratio divides them by.
+    groups: (N,) what is independent (the person, the clip); None: every sample by itself.
+    """
+    names = list(keys)
+    members = names if groups is None else [str(group) for group in groups]
+    below = over if over is not None else [np.full(len(names), np.nan)] * len(per_seed)
     frames = [
-        pd.DataFrame({"key": list(keys), "metric": metric, "seed": seed, "value": values})
-        for seed, values in enumerate(per_seed)
+        pd.DataFrame(
+            {
+                "key": names,
+                "group": members,
+                "metric": metric,
+                "seed": seed,
+                "value": values,
+                "over": divisors,
+            }
+        )
+        for seed, (values, divisors) in enumerate(zip(per_seed, below, strict=True))
     ]
     return pd.concat(frames, ignore_index=True)

@@ -26,7 +26,7 @@ from anonbench.metrics.similarity import pair_distance
 from anonbench.metrics.surface import separation, surface_distance, vertex_colours
 from anonbench.protocols.crops import BATCH, CropSource
 from anonbench.protocols.generation import ImageSet, Sampling
-from anonbench.protocols.scoring import Context, Floats, Measurement, interval_over
+from anonbench.protocols.scoring import Context, Floats, Measurement, interval_over, long_form
 from anonbench.records import Direction, Metric
 from anonbench.template import patches
 
@@ -109,7 +109,7 @@ def measure_swap(context: Context, factor: str, measures: list[Measure]) -> Meas
     for m in measures:
         statistics, found = swap_metrics(context, pairs, m.distance, m.name, m.unit)
         metrics |= {f"{factor}_swap.{key}.{m.extractor}": metric for key, metric in statistics.items()}
-        samples.append(long_form_pairs(context, pairs, f"{factor}_swap.{m.name}.{m.extractor}", found))
+        samples.append(long_form_pairs(context, pairs, factor, m, found))
     return Measurement(metrics, pd.concat(samples, ignore_index=True), swap_strips(context, factor))
 
 
@@ -223,15 +223,26 @@ def swap_strips(context: Context, factor: str) -> dict[str, NDArray[np.uint8]]:
     return strips
 
 
-def long_form_pairs(context: Context, pairs: Pairs, metric: str, found: list[Distances]) -> pd.DataFrame:
-    """Per-pair values as rows; the key names both samples."""
+def long_form_pairs(
+    context: Context, pairs: Pairs, factor: str, measure: Measure, found: list[Distances]
+) -> pd.DataFrame:
+    """Per-pair values behind the means and ratios of one measure; the key names both samples."""
     keys = context.crops.samples["key"].to_numpy()
     names = [f"{a}|{b}" for a, b in zip(keys[pairs.first], keys[pairs.second], strict=True)]
+    same = [d.same for d in found]
+    different = [d.different for d in found if d.different is not None]
+    latent = [d.latent for d in found if d.latent is not None]
+    statistics: dict[str, tuple[list[Floats], list[Floats] | None]] = {f"{measure.name}_same": (same, None)}
+    if different and latent:
+        statistics |= {
+            f"{measure.name}_different": (different, None),
+            f"{measure.name}_latent": (latent, None),
+            f"{measure.name}_ratio": (same, different),
+            "sensitivity": (same, latent),
+        }
     frames = [
-        pd.DataFrame({"key": names, "metric": f"{metric}.{field}", "seed": seed, "value": values})
-        for seed, d in enumerate(found)
-        for field, values in (("same", d.same), ("different", d.different), ("latent", d.latent))
-        if values is not None
+        long_form(names, f"{factor}_swap.{statistic}.{measure.extractor}", values, pairs.person, over)
+        for statistic, (values, over) in statistics.items()
     ]
     return pd.concat(frames, ignore_index=True)
 

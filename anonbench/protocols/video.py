@@ -65,7 +65,7 @@ class _Results:
         """The mean over pairs and seeds; per_seed: (K,) each, nan is left out."""
         values = np.concatenate(per_seed)
         clip = np.tile(self.clips.clip_of_pair, len(per_seed))
-        self.samples.append(long_form(self.clips.keys_of_pair, key, per_seed))
+        self.samples.append(long_form(self.clips.keys_of_pair, key, per_seed, self.clips.clip_of_pair))
         self.metrics[key] = Metric(
             value=float(np.nanmean(values)),
             unit=unit,
@@ -85,6 +85,8 @@ class _Results:
         if below == 0:
             return
         values = np.concatenate(per_seed)
+        own = [untouched] * len(per_seed)
+        self.samples.append(long_form(self.clips.keys_of_pair, key, per_seed, self.clips.clip_of_pair, own))
         self.metrics[key] = Metric(
             value=float(np.nanmean(values)) / below,
             unit="ratio",
@@ -164,7 +166,7 @@ def _coverage(results: _Results, images: Sequence[ImageSet], original: ImageSet)
     per_seed = [100 * bare.astype(np.float64) for bare in leaks]
     values = np.concatenate(per_seed)
     key = f"video.same_latent.uncovered.{PIXELS}"
-    results.samples.append(long_form(clips.keys, key, per_seed))
+    results.samples.append(long_form(clips.keys, key, per_seed, clips.clip))
     results.metrics[key] = Metric(
         value=float(values.mean()),
         unit="percent",

@@ -68,7 +68,7 @@ def test_mixed_outcomes_get_values_of_their_own() -> None:
 
 def test_per_query_values_are_kept_for_every_setting_and_seed() -> None:
     samples = measure(context(LatentPainter(), ToyDataset(market_like()))).samples
-    same = samples[samples["metric"] == "reid.same_latent.ap.person_colour"]
+    same = samples[samples["metric"] == "reid.same_latent.map.person_colour"]
     assert len(same) == 12 * 3
     assert set(same["seed"]) == {0, 1, 2}
 
