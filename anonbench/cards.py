@@ -34,6 +34,13 @@ class Checkpoint(Strict):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
+class KnownAnswer(Strict):
+    """What a network says to a fixed input, so that another one is noticed (`anonbench.weights.known_answers`)."""
+
+    values: tuple[float, ...] = Field(min_length=4, description="numbers of the output, evenly spaced")
+    tolerance: float = Field(default=1e-3, gt=0, le=0.1, description="of the largest of the values")
+
+
 class Card(Strict):
     """What every card says: its name, what kind of thing it describes, and the weights behind it."""
 
@@ -43,6 +50,8 @@ class Card(Strict):
     checkpoint: Checkpoint | None = None
     architecture: dict[str, Any] | None = None
     training: dict[str, Any] | None = Field(default=None, description="data, length, settings, results")
+    # Not part of the digest: it follows from the checkpoint and moves no number.
+    known_answer: KnownAnswer | None = Field(default=None, exclude=True)
 
 
 class ModelCard(Card):

@@ -1,10 +1,20 @@
 """Progress bars on stderr; nothing is drawn where stderr is not a terminal."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.progress import track as rich_track
 from rich.text import Text
 
@@ -35,6 +45,21 @@ def track_speed(items: Iterable[Item], description: str, total: int | None, unit
     )
     with Progress(*columns, console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal) as bar:
         yield from bar.track(items, total, description=f"{description} ({unit})")
+
+
+@contextmanager
+def byte_bar(description: str, total: int | None, done: int = 0) -> Iterator[Callable[[int], None]]:
+    """A bar for a transfer; call what it gives with the bytes that arrived. total, done: bytes, with resumed ones."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal) as bar:
+        task = bar.add_task(description, total=total, completed=done)
+        yield lambda arrived: bar.advance(task, arrived)
 
 
 class _Speed(TextColumn):

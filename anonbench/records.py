@@ -14,6 +14,8 @@ from anonbench.errors import CardError
 SCHEMA_VERSION: Literal[1] = 1
 
 Direction = Literal["higher", "lower", "none"]
+Trust = Literal["published", "prefix", "first_use"]
+"""What says that weights are the right ones: all of a hash, its first eight digits, or that they never changed."""
 
 
 def _ordered(interval: tuple[float, float]) -> tuple[float, float]:
@@ -76,6 +78,13 @@ class DetectionShares(Strict):
     none: float = Field(ge=0, le=1)
 
 
+class WeightsRun(Strict):
+    """A weight file that an extractor was made from."""
+
+    sha256: str
+    trust: Trust
+
+
 class Environment(Strict):
     """What the numbers were made with."""
 
@@ -98,6 +107,9 @@ class Record(Strict):
     seeds: tuple[int, ...]
     extractors: dict[str, str] = Field(
         description="extractor name -> digest of its weights and preprocessing"
+    )
+    weights: dict[str, WeightsRun] = Field(
+        default_factory=dict, description="name in the registry -> the file that was used"
     )
     metrics: dict[str, Metric] = Field(
         min_length=1, description="<protocol>[.<setting>].<statistic>.<extractor>"

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from anonbench import weights
+from anonbench.weights import registry
 from anonbench.errors import UsageError, WeightsError
 from anonbench.weights import (
     WeightsCard,
@@ -41,8 +41,8 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> WeightsCard:
         sha256=hashlib.sha256(b"right").hexdigest(),
         sources=("https://example.org/tiny.pth",),
     )
-    monkeypatch.setattr(weights, "weights_card", lambda name: card)
-    monkeypatch.setattr(weights, "packaged_cards", lambda folder, kind: {"tiny": card})
+    monkeypatch.setattr(registry, "weights_card", lambda name: card)
+    monkeypatch.setattr(registry, "packaged_cards", lambda folder, kind: {"tiny": card})
     return card
 
 
@@ -110,7 +110,7 @@ def test_a_file_without_published_hash_is_listed_as_unverified(
     registered: WeightsCard, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     card = registered.model_copy(update={"sha256": None})
-    monkeypatch.setattr(weights, "packaged_cards", lambda folder, kind: {"tiny": card})
+    monkeypatch.setattr(registry, "packaged_cards", lambda folder, kind: {"tiny": card})
     assert [status.state for status in list_weights()] == ["missing"]
     (folder / "tiny.pth").write_bytes(b"any")
     assert [status.state for status in list_weights()] == ["unverified"]

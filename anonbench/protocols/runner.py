@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,8 +27,9 @@ from anonbench.protocols.crops import CropSource
 from anonbench.protocols.data import open_data, open_reference
 from anonbench.protocols.environment import environment, peak_memory_mib
 from anonbench.protocols.registry import measure_function, protocol_card
-from anonbench.records import DataRun, ModelRun, ProtocolRun, Record, read_record, write_record
+from anonbench.records import DataRun, ModelRun, ProtocolRun, Record, WeightsRun, read_record, write_record
 from anonbench.reporting.galleries import write_strip
+from anonbench.weights import verified_weights
 
 if TYPE_CHECKING:
     from anonbench.protocols.generation import ImageSet
@@ -201,6 +203,7 @@ def _store(plan: Plan, context: "Context", found: "Measurement", seconds: dict[s
         data=_data_run(plan.dataset),
         seeds=tuple(context.seeds),
         extractors=plan.extractor_digests,
+        weights=_weights_run(plan.extractor_digests),
         metrics=found.metrics,
         detection=context.crops.shares(),
         samples=SAMPLES if len(found.samples) else None,
@@ -226,6 +229,13 @@ def _model_run(model: Anonymizer) -> ModelRun:
         card_digest=card.digest,
         checkpoint_sha256=card.checkpoint.sha256 if card.checkpoint else None,
     )
+
+
+def _weights_run(extractors: Iterable[str]) -> dict[str, WeightsRun]:
+    """The weight files behind extractors, beside those that are packaged with anonbench."""
+    names = {EXTRACTORS[name].weights for name in extractors if name in EXTRACTORS}
+    used = {name: verified_weights(name) for name in sorted(filter(None, names))}
+    return {name: WeightsRun(sha256=file.sha256, trust=file.card.trust) for name, file in used.items()}
 
 
 def _data_run(dataset: CropDataset) -> DataRun:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from anonbench import weights
+from anonbench.weights import registry
 from anonbench.weights import WeightsCard
 
 
@@ -23,11 +23,11 @@ def accept(weights_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[s
     """Put a file under an official name first; `accept(name)` makes the registry expect its hash."""
 
     def patch(name: str) -> Path:
-        card = weights.weights_card(name)
+        card = registry.weights_card(name)
         path = weights_folder / card.files[0]
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         own = WeightsCard.model_validate(card.model_dump() | {"sha256": digest})
-        monkeypatch.setattr(weights, "weights_card", lambda asked: own if asked == name else None)
+        monkeypatch.setattr(registry, "weights_card", lambda asked: own if asked == name else None)
         return path
 
     return patch

@@ -13,6 +13,7 @@ from anonbench.features.clip import INPUT
 from anonbench.features.extractors import load_extractor, load_perceptual
 from anonbench.features.osnet import osnet
 from anonbench.weights import WrongHashError
+from anonbench.weights.trust import pin_path
 
 Accept = Callable[[str], Path]
 
@@ -224,6 +225,7 @@ class TestOsnetMarket:
 
     def test_the_digest_is_that_of_the_file_in_use(self, original: nn.Module, weights_folder: Path) -> None:
         first = load_extractor(self.NAME).digest
+        pin_path(file_of(weights_folder, self.NAME)).unlink()
         network = osnet("osnet_x1_0", 751)
         torch.save(network.state_dict(), file_of(weights_folder, self.NAME))
         assert load_extractor(self.NAME).digest != first
