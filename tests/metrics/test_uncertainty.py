@@ -123,6 +123,35 @@ def test_exchanging_the_models_mirrors_the_comparison(seed: int) -> None:
     assert paired_permutation(a, b, resamples=200) == pytest.approx(paired_permutation(b, a, resamples=200))
 
 
+def test_ratios_are_compared_as_ratios_of_means() -> None:
+    rng = np.random.default_rng(5)
+    below = rng.uniform(1, 3, 40)
+    a, b = 0.8 * below + rng.normal(0, 0.05, 40), 0.5 * below + rng.normal(0, 0.05, 40)
+    interval = paired_bootstrap(a, b, over=(below, below))
+    assert a.sum() / below.sum() - b.sum() / below.sum() in interval
+    assert interval.low > 0.25
+    assert paired_permutation(a, b, over=(below, below)) < 0.001
+    # Twice the values over twice the divisors is the same ratio.
+    assert paired_permutation(a, 2 * a, over=(below, 2 * below)) == 1.0
+
+
+def test_a_ratio_over_ones_is_a_mean() -> None:
+    rng = np.random.default_rng(6)
+    a, b, groups = rng.normal(size=60), rng.normal(0.3, 1, 60), np.repeat(np.arange(20), 3)
+    ones = (np.ones(60), np.ones(60))
+    assert paired_permutation(a, b, groups, over=ones) == paired_permutation(a, b, groups)
+    assert paired_bootstrap(a, b, groups, over=ones) == paired_bootstrap(a, b, groups)
+
+
+def test_permutation_of_equal_ratios_with_few_people_rejects_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(7)
+    p = [
+        paired_permutation(*rng.uniform(1, 2, (2, 10)), over=tuple(rng.uniform(1, 2, (2, 10))))
+        for _ in range(300)
+    ]
+    assert 0.01 < np.mean(np.array(p) <= 0.05) < 0.09
+
+
 def test_a_sample_that_one_model_lacks_counts_in_neither() -> None:
     a, b = np.array([1.0, 2.0, np.nan, 4.0]), np.array([0.5, np.nan, 3.0, 3.0])
     assert paired_bootstrap(a, b) == paired_bootstrap(a[[0, 3]], b[[0, 3]])
