@@ -28,6 +28,19 @@ def pair_distance(distance_map: Tensor, mask: Tensor) -> PairDistance:
     return PairDistance(masked_mean(distance_map, everywhere), masked_mean(distance_map, mask))
 
 
+GREY = 128
+"""What stands in the place of pixels that a comparison must not see."""
+
+
+def blanked(image: Tensor, mask: Tensor) -> Tensor:
+    """uint8 (B, 3, H, W) images, grey outside bool masks (B, 1, H, W).
+
+    A network's distance map looks around each pixel, so a person who is the same to the byte before another
+    background differs inside the mask, unless both backgrounds are taken away first.
+    """
+    return torch.where(mask, image, torch.full_like(image, GREY))
+
+
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     """Mean of each map inside its mask: float64 (B,), nan where the mask is empty.
 

@@ -3,18 +3,22 @@
 A surface map says which template vertex each pixel shows. Colours are pooled per cell of the template, and
 two images are compared over the cells that both show. A cell is a single vertex where the image has the
 pixels for it, or a patch of neighbouring vertices where it has not: at 288x160 a person covers about 13,000
-pixels and vertices work (ask for 200 shared ones); at 72x40 it covers about 800, so pool over some tens of
+pixels and vertices work (ask for 200 shared ones); at 72x40 it covers about 800, so pool over about a hundred
 patches. Hair and loose clothes have no vertex and are not scored.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import mannwhitneyu
 from torch import Tensor
 
-from anonbench.metrics.uncertainty import finite_values
+from anonbench.metrics.uncertainty import Interval, finite_values
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,36 @@ def surface_distance(
     return distance.where(overlap >= min_shared, float("nan")), overlap
 
 
+def region_distances(
+    colours_a: Tensor,
+    visible_a: Tensor,
+    colours_b: Tensor,
+    visible_b: Tensor,
+    region: Tensor,
+    *,
+    regions: int,
+    min_shared: int,
+) -> tuple[Tensor, Tensor]:
+    """`surface_distance` for each region of the body by itself: head, arms, ...
+
+    region: int64 (C,), the region of each cell, below R = `regions`. min_shared: fewest shared cells in a region.
+    Returns distance float64 (B, R) in [0, 1], nan where the overlap is too small, and overlap int64 (B, R).
+    """
+    if region.shape != visible_a.shape[1:]:
+        raise ValueError(f"{visible_a.shape[1]} cells need a region each, got {tuple(region.shape)}")
+    found = [
+        surface_distance(
+            colours_a[:, region == r],
+            visible_a[:, region == r],
+            colours_b[:, region == r],
+            visible_b[:, region == r],
+            min_shared=min_shared,
+        )
+        for r in range(regions)
+    ]
+    return torch.stack([f[0] for f in found], dim=1), torch.stack([f[1] for f in found], dim=1)
+
+
 def separation(same: ArrayLike, different: ArrayLike) -> Separation:
     """Compare distances of same-latent pairs with those of different-latent pairs; nan pairs are left out.
 
@@ -100,6 +134,54 @@ def separation(same: ArrayLike, different: ArrayLike) -> Separation:
         n_same=len(same_values),
         n_different=len(different_values),
     )
+
+
+def auc_interval(
+    same: Sequence[ArrayLike],
+    different: Sequence[ArrayLike],
+    groups: ArrayLike,
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Interval | None:
+    """Percentile bootstrap of the mean `Separation.auc` over latent seeds, drawing whole groups (persons).
+
+    same, different: for each seed the (N,) distances of the same N pairs; nan is left out. groups: (N,).
+    A drawn group brings its pairs on both sides, so an AUC is a ratio of two quadratic forms in how often each
+    group was drawn. None for fewer than 2 groups with a value on both sides in every seed.
+    """
+    labels = np.unique(np.asarray(groups), return_inverse=True)[1]
+    tables = [
+        _wins(np.asarray(s, float), np.asarray(d, float), labels)
+        for s, d in zip(same, different, strict=True)
+    ]
+    used = np.logical_and.reduce([(n.sum(0) > 0) & (n.sum(1) > 0) for _, n in tables])
+    if used.sum() < 2:
+        return None
+    count = int(used.sum())
+    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), resamples).astype(float)
+    inside = np.ix_(used, used)
+    values = [
+        ((drawn @ wins[inside]) * drawn).sum(1) / ((drawn @ n[inside]) * drawn).sum(1) for wins, n in tables
+    ]
+    tail = 50 * (1 - confidence)
+    low, high = np.percentile(np.mean(values, axis=0), [tail, 100 - tail])
+    return Interval(float(low), float(high), confidence)
+
+
+def _wins(same: Floats, different: Floats, labels: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """(G, G): how often a same-latent pair of group p is closer than a different-latent pair of group q, ties
+    half; and how many comparisons there are."""
+    count = int(labels.max()) + 1
+    near, far = ~np.isnan(same), ~np.isnan(different)
+    wins = np.zeros((count, count))
+    for q in np.unique(labels[far]):
+        others = np.sort(different[far & (labels == q)])
+        below = np.searchsorted(others, same[near], "left") + np.searchsorted(others, same[near], "right")
+        wins[:, q] = np.bincount(labels[near], len(others) - below / 2, minlength=count)
+    sizes = (np.bincount(labels[side], minlength=count).astype(float) for side in (near, far))
+    return wins, np.outer(*sizes)
 
 
 def _check_maps(image: Tensor, surface: Tensor, cells: Tensor) -> None:

@@ -3,20 +3,15 @@
 The person's pixels are aligned, so they are compared directly inside the mask, and over the body template.
 """
 
+from anonbench.protocols.pair_distances import perceptual_measure, surface_measures
 from anonbench.protocols.scoring import Context, Measurement
-from anonbench.protocols.swaps import (
-    Measure,
-    measure_swap,
-    perceptual_distances_inside,
-    surface_distances,
-)
+from anonbench.protocols.surface_pairs import cells_for
+from anonbench.protocols.swaps import measure_swap
 
 
 def measure(context: Context) -> Measurement:
     """Perceptual distances inside the mask with every extractor, and surface distances over the template."""
-    perceptual = [
-        Measure("perceptual", e.key, perceptual_distances_inside(context.crops, e), "distance")
-        for e in context.perceptual
-    ]
-    surface = Measure("surface", "template", surface_distances(context.crops), "colour distance")
-    return measure_swap(context, "background", [*perceptual, surface])
+    crops = context.crops
+    perceptual = [perceptual_measure(crops, extractor) for extractor in context.perceptual]
+    surface = [m for cells in cells_for(crops.dataset.size) for m in surface_measures(crops, cells)]
+    return measure_swap(context, "background", [*perceptual, *surface])

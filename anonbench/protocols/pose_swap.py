@@ -1,29 +1,18 @@
 """Same z and background, other pose (thesis Figure 5.1): does the person stay the same?
 
-Poses do not align pixels, so people are compared over the surface of the body template (thesis 7.2.2) and
-by re-ID features.
+Poses do not align pixels, so people are compared over the surface of the body template (thesis 7.2.2), as a
+whole and by region, and by re-ID features.
 """
 
-import torch
-
-from anonbench.features.base import Extractor
-from anonbench.metrics.similarity import cosine_similarity
-from anonbench.protocols.generation import ImageSet
-from anonbench.protocols.scoring import Context, Floats, Measurement, features_of
-from anonbench.protocols.swaps import Distance, Integers, Measure, measure_swap, surface_distances
+from anonbench.protocols.pair_distances import reid_measure, surface_measures
+from anonbench.protocols.scoring import Context, Measurement
+from anonbench.protocols.surface_pairs import cells_for
+from anonbench.protocols.swaps import measure_swap
 
 
 def measure(context: Context) -> Measurement:
     """Surface distances over the template, and cosine distances (1 - similarity) of every re-ID extractor."""
-    surface = Measure("surface", "template", surface_distances(context.crops), "colour distance")
-    reid = [Measure("reid", e.name, _cosine(e), "cosine distance") for e in context.of_kind("reid")]
-    return measure_swap(context, "pose", [surface, *reid])
-
-
-def _cosine(extractor: Extractor) -> Distance:
-    def distance(a: ImageSet, i: Integers, b: ImageSet, j: Integers) -> Floats:
-        first, second = features_of(a, extractor)[i], features_of(b, extractor)[j]
-        similarity = cosine_similarity(torch.from_numpy(first), torch.from_numpy(second))
-        return (1.0 - similarity).numpy()
-
-    return distance
+    crops = context.crops
+    surface = [m for cells in cells_for(crops.dataset.size) for m in surface_measures(crops, cells)]
+    reid = [reid_measure(extractor) for extractor in context.of_kind("reid")]
+    return measure_swap(context, "pose", [*surface, *reid])

@@ -61,6 +61,8 @@ STATISTICS = {
             ("auc", "AUC same against different latent"),
         )
     },
+    "surface_shared": "Surface that both images show",
+    "surface_unscored": "Pairs that share too little surface",
     "reid_similarity": "Re-ID similarity, same latent",
     "sensitivity": "Controlled sensitivity: change by swap / by latent",
     "consistency": "Likeness within tracks",
@@ -75,6 +77,10 @@ STATISTICS = {
 """Names of statistics, in the order of the tables. Others follow with their underscores as spaces."""
 
 QUALIFIERS = {
+    "head": "head",
+    "torso": "torso",
+    "arms": "arms",
+    "legs": "legs",
     "masked": "inside the mask",
     "reconstructed": "latent from the mapper",
     "surface": "synthesized crops",
@@ -151,7 +157,7 @@ OFFICIAL_EXTRACTORS = frozenset(
 )
 """Extractors that published numbers are made with."""
 
-NO_NETWORK = frozenset({"template", "pixels", "exact", "dis"})
+NO_NETWORK = frozenset({"template", "vertices", "pixels", "exact", "dis"})
 """What stands in the place of an extractor without being a network: the body template, plain pixels, and the
 optical flow, exact or by OpenCV's DIS."""
 

@@ -7,7 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from anonbench.metrics.surface import separation, surface_distance, vertex_colours
+from anonbench.metrics.surface import (
+    auc_interval,
+    region_distances,
+    separation,
+    surface_distance,
+    vertex_colours,
+)
 
 V, H, W = 40, 12, 10
 EVERY_VERTEX = torch.arange(V)
@@ -170,3 +176,36 @@ def test_bad_maps_are_named() -> None:
         vertex_colours(image[:0], surface[:0], EVERY_VERTEX)
     with pytest.raises(ValueError, match="at least one vertex"):
         vertex_colours(image, surface, torch.full((V,), -1))
+
+
+def test_regions_are_compared_by_themselves_and_one_that_is_not_shared_has_no_distance() -> None:
+    a, b = torch.zeros(1, 4, 3), torch.tensor([[0.0, 0.0, 1.0, 0.5]])[..., None].expand(-1, -1, 3)
+    visible = torch.tensor([[True, True, True, False]])
+    region = torch.tensor([0, 0, 1, 2])
+    distance, shared = region_distances(a, visible, b, visible, region, regions=3, min_shared=1)
+    assert distance[0, :2].tolist() == [0.0, 1.0]
+    assert distance[0, 2].isnan()
+    assert shared.tolist() == [[2, 1, 0]]
+
+
+def test_an_auc_without_noise_has_no_width_and_needs_two_groups() -> None:
+    groups = np.repeat(np.arange(5), 4)
+    near, far = np.full(20, 0.1), np.full(20, 0.9)
+    interval = auc_interval([near], [far], groups, resamples=100)
+    assert interval is not None
+    assert (interval.low, interval.high) == (1.0, 1.0)
+    assert auc_interval([near], [far], np.zeros(20), resamples=100) is None
+
+
+def test_the_interval_of_an_auc_is_as_wide_as_the_scatter_over_persons() -> None:
+    def draw(seed: int) -> tuple[np.ndarray, np.ndarray]:
+        rng = np.random.default_rng(seed)
+        person = rng.normal(0, 1, 40).repeat(5)
+        return person + rng.normal(0, 0.1, 200), 1 + rng.normal(0, 1, 200)
+
+    groups = np.repeat(np.arange(40), 5)
+    values = [separation(*draw(seed)).auc for seed in range(200)]
+    interval = auc_interval([draw(0)[0]], [draw(0)[1]], groups)
+    assert interval is not None
+    assert interval.low < values[0] < interval.high
+    assert (interval.high - interval.low) / (4 * np.std(values)) == pytest.approx(1, abs=0.3)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from anonbench.cards import ModelCard
 from anonbench.crops import Outcome, PersonCrops, composite
+from anonbench.protocols.surface_pairs import Cells
 
 SIZE = (16, 8)
 LATENT_DIM = 3
@@ -70,6 +71,12 @@ class ToyClips(ToyDataset):
         later = torch.tensor(self.samples["frame"].iloc[list(indices)].to_numpy() > 0)
         valid = later[:, None, None, None].expand(-1, 1, *SIZE)
         return torch.zeros(len(indices), 2, *SIZE), valid.clone()
+
+
+def cells_per_row() -> Cells:
+    """Surface cells of the toys, whose surface numbers the rows of the image: head first, then torso and legs."""
+    region = torch.tensor([0] * 5 + [1] * 5 + [3] * 6)
+    return Cells("template", "patches", torch.arange(SIZE[0]), region, 2, 4, 2)
 
 
 def market_like(persons: int = 12, cameras: int = 4) -> pd.DataFrame:
