@@ -32,6 +32,8 @@ class Context:
     perceptual: tuple[PerceptualExtractor, ...] = ()
     reference: ImageSet | None = None
     """As many other real crops, where the source has them."""
+    attacker: str = ""
+    """`Request.attacker`"""
 
     @property
     def crops(self) -> CropSource:
@@ -55,11 +57,13 @@ class Measurement:
     metrics: by key `<protocol>[.<setting>].<statistic>.<extractor>`.
     samples: per-sample values as `long_form` makes them.
     strips: gallery name -> uint8 (columns, 3, H, W).
+    notes: what a reader of the record must know beside the notes of the data.
     """
 
     metrics: dict[str, Metric]
     samples: pd.DataFrame
     strips: dict[str, Images] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def features_of(images: ImageSet, extractor: Extractor) -> NDArray[np.float32]:
