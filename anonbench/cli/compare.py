@@ -3,20 +3,24 @@
 import contextlib
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from anonbench.cli import options
-from anonbench.errors import UsageError
+from anonbench.errors import UnfitError, UsageError
+
+if TYPE_CHECKING:
+    from anonbench.protocols.runner import Plan, Request
 
 FACTORIAL = ("pose_swap", "background_swap")
-IDENTITIES = ("reid", *FACTORIAL)
+IDENTITIES = ("reid", "pairs", "reconstruction", *FACTORIAL)
 UNFIT = {
     "synthetic": (),
-    "fdh": (*IDENTITIES, "video"),
+    "fdh": (*IDENTITIES, "path_length", "video"),
     "video": IDENTITIES,
     "market1501": (*FACTORIAL, "video"),
-    "folder": (*FACTORIAL, "video"),
+    "folder": ("pairs", "reconstruction", *FACTORIAL, "video"),
 }
 """Protocols that a kind of data cannot serve."""
 
@@ -52,19 +56,40 @@ def command(
     """
     if len(set(models)) != len(models):
         raise UsageError(f"compare names a model twice: {' '.join(models)}")
+    from rich.console import Console
+
     from anonbench.protocols.registry import protocol_names
-    from anonbench.protocols.runner import Request, export, resolve, run
+    from anonbench.protocols.runner import Request, export, run
     from anonbench.records import read_record
+    from anonbench.reporting.difference_tables import render_differences
     from anonbench.reporting.report import write_report
+    from anonbench.reporting.significance import compare_with_tests
+    from anonbench.reporting.tables import render_terminal
 
     unfit = UNFIT.get(data.partition("=")[0], ())
     chosen = protocols or [name for name in protocol_names() if name not in unfit]
     line = options.command_line()
     requests = [Request(p, m, data, preset, seeds, extractors, line) for p in chosen for m in models]
     with contextlib.redirect_stdout(sys.stderr):
-        plans = [resolve(request) for request in requests]
+        plans = [plan for request in requests if (plan := _fitting(request)) is not None]
+        if not plans:
+            raise UsageError(f"nothing to compare: none of these models fits {', '.join(chosen)}")
         found = [run(plan) for plan in plans]
         written = [export(record, folder, out / "records") for record, folder in found]
-        write_report([(read_record(path), path.parent) for path in written], out)
-    options.print_tables([record for record, _ in found])
+        sources = [(read_record(path), path.parent) for path in written]
+        comparisons = compare_with_tests(sources)
+        write_report(sources, out, comparisons)
+    render_terminal(comparisons, Console())
+    render_differences(comparisons, Console())
     click.echo(f"report: {out / 'report.html'}", err=True)
+
+
+def _fitting(request: "Request") -> "Plan | None":
+    """The plan of a request, none where the protocol cannot serve the model: the others are compared."""
+    from anonbench.protocols.runner import resolve
+
+    try:
+        return resolve(request)
+    except UnfitError as error:
+        click.echo(f"left out: {error}", err=True)
+        return None

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from anonbench.records import Record
 from anonbench.reporting.comparison import Comparison
-from anonbench.reporting.labels import NO_NETWORK, OFFICIAL_EXTRACTORS, MetricKey
+from anonbench.reporting.labels import NO_NETWORK, OFFICIAL_EXTRACTORS, MetricKey, protocol_title
+from anonbench.reporting.marks import ALPHA
 
 FEW_SEEDS = 5
 """Fewer latent seeds than this say little about the spread (the `paper` presets use as many)."""
@@ -13,15 +14,27 @@ FEW_IMAGES = 10_000
 """Fréchet distances are usually measured on more; their upward bias falls as 1/n (Chong and Forsyth 2020)."""
 
 
+DIMENSIONS = {
+    "inception_v3": 2048,
+    "clip_vit_b32": 512,
+    "dinov2_vit_l14": 1024,
+    "mobilenet_v2": 1280,
+}
+"""Of the features behind Fréchet distances; a covariance needs more samples than that."""
+
+
 def caveats(comparison: Comparison) -> list[str]:
     """One sentence per reason to be careful, the gravest first."""
     records = comparison.records
     return [
         *_synthetic(comparison),
         *_extractors(records),
+        *_unequal_sets(comparison),
         *_sample_size(comparison),
+        *_untested(comparison),
         *_constancy(comparison),
         *_seeds(records),
+        *_versions(records),
         *_repository(records),
         *dict.fromkeys(f"{record.data.name}: {note}" for record in records for note in record.data.notes),
     ]
@@ -46,14 +59,58 @@ def _extractors(records: Sequence[Record]) -> list[str]:
     ]
 
 
+def _unequal_sets(comparison: Comparison) -> list[str]:
+    """Rows whose models were not measured on the same samples."""
+    unequal = [
+        f"{row.title} ({row.key.extractor}, n = {row.common('n')})"
+        for row in comparison.rows
+        if len({metric.n for metric in row.metrics_ranked.values()}) > 1
+        or any(difference.unshared for difference in row.differences)
+    ]
+    if not unequal:
+        return []
+    more = f" and {len(unequal) - 3} more" if len(unequal) > 3 else ""
+    return [
+        f"The models were not measured on the same samples in {'; '.join(unequal[:3])}{more}: their values do not"
+        " compare; tests and differences take the samples that both have."
+    ]
+
+
 def _sample_size(comparison: Comparison) -> list[str]:
     rows = [row for row in comparison.rows if row.key.measure == "fid.value"]
     fewest = min((metric.n for row in rows for metric in row.metrics.values()), default=FEW_IMAGES)
     if fewest >= FEW_IMAGES:
         return []
-    return [
-        f"Fréchet distances at n = {fewest} are biased upwards: compare them at equal n and with the floor."
+    singular = [
+        f"{row.key.extractor} ({DIMENSIONS[row.key.extractor]} dimensions)"
+        for row in rows
+        if fewest <= DIMENSIONS.get(row.key.extractor, 0)
     ]
+    reason = f", and too few for a covariance of {', '.join(singular)}" if singular else ""
+    return [
+        f"Fréchet distances at n = {fewest} are biased upwards{reason}: compare them at equal n and with the floor."
+    ]
+
+
+def _untested(comparison: Comparison) -> list[str]:
+    """Why a paired test is missing, or could not find anything."""
+    found = []
+    if comparison.without_samples:
+        found.append(
+            f"There are no per-sample values beside the records of {', '.join(comparison.without_samples)}, hence no"
+            " paired tests: their intervals decide, which finds less. Run the protocols again to have them."
+        )
+    few = {
+        (row.key.protocol, difference.groups)
+        for row in comparison.rows
+        for difference in row.differences
+        if difference.groups and 2 / 2**difference.groups > ALPHA
+    }
+    found += [
+        f"{protocol_title(protocol)}: a test over {groups} people or clips cannot find p < {ALPHA}; measure more."
+        for protocol, groups in sorted(few)
+    ]
+    return found
 
 
 def _constancy(comparison: Comparison) -> list[str]:
@@ -75,6 +132,13 @@ def _seeds(records: Sequence[Record]) -> list[str]:
     return [
         f"{seeds} latent seed{plural}: too few to estimate the spread well; publish with {FEW_SEEDS} or more."
     ]
+
+
+def _versions(records: Sequence[Record]) -> list[str]:
+    versions = sorted({record.environment.anonbench for record in records})
+    if len(versions) == 1:
+        return []
+    return [f"Measured by different versions of anonbench: {', '.join(versions)}."]
 
 
 def _repository(records: Sequence[Record]) -> list[str]:

@@ -13,11 +13,10 @@ from typing import Literal
 from anonbench.errors import UsageError
 from anonbench.records import Direction, Metric, Record
 from anonbench.reporting.labels import ARROWS, HEADLINES, MetricKey, decimals
+from anonbench.reporting.marks import Difference, Mark, leader, rank
 
 REFERENCE_KIND = "original"
 """Kind of the model that leaves images untouched: shown beside the others, never ranked with them."""
-
-Mark = Literal["best", "tie", ""]
 
 Shared = Literal["n", "chance", "floor", "ceiling"]
 
@@ -30,7 +29,8 @@ class Row:
     """One metric of several models, measured alike. `metrics`, `marks` and `records` are keyed by column.
 
     title: what was measured, in words.
-    marks: who is best; two or more are "tie" where the seed spread does not tell them apart (`rank`).
+    marks: who is best; two or more are "tie" where nothing tells them apart (`rank`).
+    differences: of two models, the first minus the second; of more, each minus the best (`significance`).
     variant: says how the row was measured, where the comparison holds the same key measured in two ways.
     """
 
@@ -40,6 +40,7 @@ class Row:
     marks: dict[str, Mark]
     records: dict[str, Record] = field(repr=False)
     variant: str = ""
+    differences: tuple[Difference, ...] = ()
 
     @property
     def label(self) -> str:
@@ -79,6 +80,25 @@ class Row:
         low, high = (f"{bound:.{self.decimals}f}" for bound in metric.interval)
         return f"[{low}, {high}]"
 
+    def difference(self, difference: Difference) -> str:
+        """A difference with its interval as printed."""
+        low, high = difference.interval or (None, None)
+        interval = "" if low is None else f" [{low:+.{self.decimals}f}, {high:+.{self.decimals}f}]"
+        return f"{difference.value:+.{self.decimals}f}{interval}"
+
+    def verdict(self, difference: Difference) -> str:
+        """Who is better, as far as the marks say: "tie" where nothing tells the two apart, empty if unknown."""
+        best = leader(self.metrics_ranked)
+        if best is None or not any(self.marks.values()):
+            return ""
+        other = difference.against if difference.model == best else difference.model
+        return "tie" if self.marks[other] == "tie" else f"{best} is better"
+
+    @property
+    def metrics_ranked(self) -> dict[str, Metric]:
+        """The metrics of the models that are ranked: all but the untouched images."""
+        return {model: self.metrics[model] for model in self.marks}
+
     def common(self, name: Shared) -> str:
         """A value that the models share, as printed; the range where they differ, empty where absent."""
         values = [v for m in self.metrics.values() if (v := getattr(m, name)) is not None]
@@ -93,6 +113,7 @@ class Comparison:
 
     models: column names in the caller's order, the untouched images first. A name that stands for two
         different models (other card, other checkpoint) is followed by the start of its digest.
+    without_samples: columns of which a record has lost its per-sample values, and with them its tests.
     """
 
     data: str
@@ -101,6 +122,7 @@ class Comparison:
     records: tuple[Record, ...]
     rows: tuple[Row, ...] = field(repr=False)
     columns: tuple[str, ...] = field(repr=False)
+    without_samples: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -138,39 +160,6 @@ def compare(records: Iterable[Record]) -> list[Comparison]:
     for record in records:
         groups.setdefault((record.data.name.split("/")[0], record.protocol.preset), []).append(record)
     return [_comparison(data, preset, group) for (data, preset), group in groups.items()]
-
-
-def rank(metrics: dict[str, Metric]) -> dict[str, Mark]:
-    """Who is best in a row, by more than the seed spread.
-
-    The seed spread of two models is the larger of their ranges (maximum - minimum) over the latent seeds. The
-    best value is marked "best" only if it beats every other by more than that; otherwise it and all that
-    it does not beat are "tie". Where neither model has two seeds, overlapping intervals tie, and without
-    intervals nothing is marked. Nothing is marked either where no direction is better, or all are equal.
-    """
-    unmarked: dict[str, Mark] = dict.fromkeys(metrics, "")
-    direction = next(iter(metrics.values())).direction if metrics else "none"
-    if direction == "none" or len({metric.value for metric in metrics.values()}) < 2:
-        return unmarked
-    sign = 1 if direction == "higher" else -1
-    best = max(metrics, key=lambda model: sign * metrics[model].value)
-    separate = {m: _separate(metrics[best], metrics[m]) for m in metrics if m != best}
-    if None in separate.values():
-        return unmarked
-    tied = [model for model, apart in separate.items() if not apart]
-    if not tied:
-        return unmarked | {best: "best"}
-    return unmarked | dict.fromkeys([best, *tied], "tie")
-
-
-def _separate(a: Metric, b: Metric) -> bool | None:
-    """Whether two values differ by more than chance explains; None where nothing says how much that is."""
-    spreads = [max(m.seeds) - min(m.seeds) for m in (a, b) if len(m.seeds) > 1]
-    if spreads:
-        return abs(a.value - b.value) > max(spreads)
-    if a.interval and b.interval:
-        return a.interval[0] > b.interval[1] or b.interval[0] > a.interval[1]
-    return None
 
 
 def _comparison(data: str, preset: str, records: Sequence[Record]) -> Comparison:
@@ -218,26 +207,37 @@ def _fingerprint(record: Record) -> tuple[object, ...]:
 def _rows(
     columns: Sequence[str], records: Sequence[Record], models: Sequence[str], references: set[str]
 ) -> list[Row]:
-    """Every (key, fingerprint) as a row, in reading order."""
+    """Every (key, fingerprint, extractor) as a row, in reading order."""
     found: dict[tuple[str, tuple[object, ...]], dict[str, Record]] = {}
     for column, record in zip(columns, records, strict=True):
         for key in record.metrics:
-            found.setdefault((key, _fingerprint(record)), {})[column] = record
+            way = (*_fingerprint(record), extractor_digest(record, key))
+            found.setdefault((key, way), {})[column] = record
     ways = Counter(key for key, _ in found)
     rows = []
     for (key, _), by_model in found.items():
         metrics = {m: by_model[m].metrics[key] for m in models if m in by_model}
         marks = rank({m: metric for m, metric in metrics.items() if m not in references})
-        variant = _variant(next(iter(by_model.values()))) if ways[key] > 1 else ""
+        variant = _variant(next(iter(by_model.values())), key) if ways[key] > 1 else ""
         parsed = MetricKey.parse(key)
         rows.append(Row(parsed, parsed.label, metrics, marks, by_model, variant))
     return sorted(rows, key=lambda row: (row.key.reading_order, row.variant))
 
 
-def _variant(record: Record) -> str:
+def extractor_digest(record: Record, key: str) -> str | None:
+    """Digest of the extractor behind a metric; none for plain pixels, exact flow and the like."""
+    name = MetricKey.parse(key).extractor
+    # Perceptual distances are keyed by their backbone: lpips.random.vgg16 is measured with lpips.vgg16.
+    names = (name, f"lpips.{name}", f"perceptual_{name}")
+    return next((record.extractors[known] for known in names if known in record.extractors), None)
+
+
+def _variant(record: Record, key: str) -> str:
     height, width = record.data.size
-    digests = f"data {record.data.digest[:6]}, card {record.protocol.card_digest[:6]}"
-    return f"{record.data.name} {height}x{width}, {digests}, version {record.protocol.version}"
+    digests = [f"data {record.data.digest[:6]}", f"card {record.protocol.card_digest[:6]}"]
+    if extractor := extractor_digest(record, key):
+        digests.append(f"extractor {extractor[:6]}")
+    return f"{record.data.name} {height}x{width}, {', '.join(digests)}, version {record.protocol.version}"
 
 
 def by_protocol(rows: Iterable[Row]) -> list[tuple[str, list[Row]]]:

@@ -15,11 +15,13 @@ from urllib.parse import quote
 from anonbench.errors import DataError
 from anonbench.records import Record, read_record, write_json
 from anonbench.reporting.caveats import caveats
-from anonbench.reporting.comparison import SHARED, Comparison, by_protocol, compare
+from anonbench.reporting.comparison import SHARED, Comparison, by_protocol
+from anonbench.reporting.difference_tables import COLUMNS, DIFFERENCES_LEGEND, difference_lines
 from anonbench.reporting.figures import Figure, strip_path, write_figures
 from anonbench.reporting.files import write_text
 from anonbench.reporting.labels import GLOSSARY, file_stem, protocol_order, protocol_title
-from anonbench.reporting.tables import LEGEND, write_csv, write_markdown, write_tex
+from anonbench.reporting.tables import LEGEND, write_markdown, write_tex
+from anonbench.reporting.tidy import write_csv
 
 Sources = Sequence[tuple[Record, Path]]
 """Records, each with the folder that its gallery strips and its own file `<slug>.json` lie in."""
@@ -32,13 +34,16 @@ STATE = ".report.json"
 _PACKAGE = Path(__file__).parent
 
 
-def write_report(records: Path | Sources, out: Path) -> list[Path]:
+def write_report(
+    records: Path | Sources, out: Path, comparisons: Sequence[Comparison] | None = None
+) -> list[Path]:
     """Write the report of some records into `out`; returns its files, the page first.
 
-    records: a folder of records, or records with the folders of their strips, in the order of the columns.
+    records: a folder of records, or records with the folders of their files, in the order of the columns.
+    comparisons: those of the records (`significance.compare_with_tests`), if they are made already.
 
-    Raises DataError for no records, or a gallery strip that is missing or damaged; UsageError where two
-    records measure the same thing.
+    Raises DataError for no records, per-sample values that are damaged, or a gallery strip that is missing or
+    damaged; UsageError where two records measure the same thing.
     """
     sources = _read(records) if isinstance(records, Path) else list(records)
     if not sources:
@@ -50,8 +55,7 @@ def write_report(records: Path | Sources, out: Path) -> list[Path]:
     known = _up_to_date(out, digest)
     if known:
         return known
-    comparisons = compare(record for record, _ in sources)
-    files = _write(comparisons, sources, out)
+    files = _write(comparisons or _compare(sources), sources, out)
     _remove_stale(out, files)
     state = {"digest": digest, "files": [file.relative_to(out).as_posix() for file in files]}
     write_json(state, out / STATE)
@@ -62,6 +66,13 @@ def _read(folder: Path) -> Sources:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder of records")
     return [(read_record(path), folder) for path in sorted(folder.glob("*.json")) if path.name[0] != "."]
+
+
+def _compare(sources: Sources) -> Sequence[Comparison]:
+    # Imported here: an unchanged report needs no SciPy.
+    from anonbench.reporting.significance import compare_with_tests
+
+    return compare_with_tests(sources)
 
 
 def _write(comparisons: Sequence[Comparison], sources: Sources, out: Path) -> list[Path]:
@@ -104,6 +115,7 @@ def _section(
         "glossary": [
             (r.title, GLOSSARY[r.key.measure]) for r in comparison.headlines if r.key.measure in GLOSSARY
         ],
+        "differences": difference_lines(comparison),
         "caveats": caveats(comparison),
         "plots": [
             (_link(path, out), _link(path.with_suffix(".pdf"), out))
@@ -144,6 +156,8 @@ def _render(sections: Sequence[dict[str, Any]], colours: dict[str, str], tables:
         tables=tables,
         shared=SHARED,
         legend=LEGEND,
+        difference_columns=COLUMNS,
+        differences_legend=DIFFERENCES_LEGEND,
         published=published_tables(),
     )
 
@@ -171,6 +185,9 @@ def _digest(sources: Sources) -> str:
     strips = [strip_path(record, folder, name) for record, folder in sources for name in record.galleries]
     for record, folder in sources:
         digest.update(f"{record.model_dump_json()}\0{folder.resolve()}\0".encode())
+        samples = folder / record.samples if record.samples else None
+        if samples and samples.is_file():  # without it there are no tests, which is no error
+            digest.update(hashlib.sha256(samples.read_bytes()).digest())
     for path in (*code, *strips):
         try:
             content = path.read_bytes()

@@ -1,4 +1,4 @@
-"""Comparison tables for a reader (terminal, Markdown, TeX) and for a program (tidy CSV)."""
+"""Comparison tables for a reader: terminal, Markdown, TeX."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -6,8 +6,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anonbench.errors import UsageError
-from anonbench.records import Metric, Record
-from anonbench.reporting.comparison import SHARED, Comparison, Row, Shared, by_protocol, compare
+from anonbench.records import Record
+from anonbench.reporting.comparison import (
+    SHARED,
+    Comparison,
+    Row,
+    Shared,
+    by_protocol,
+    compare,
+)
+from anonbench.reporting.difference_tables import (
+    COLUMNS,
+    DIFFERENCES_LEGEND,
+    difference_lines,
+    markdown_differences,
+)
 from anonbench.reporting.files import write_text
 from anonbench.reporting.labels import protocol_title
 
@@ -19,9 +32,10 @@ if TYPE_CHECKING:
 
 LEGEND = (
     "Values with 95 % intervals; the arrow points to better. Bold: beats every other anonymizer by more than"
-    " the seed spread (the larger of two models' ranges over latent seeds). Tie: the seed spread does not"
-    " tell it from the best. Untouched images are shown, not ranked. n: samples behind a value; chance: a"
-    " random ranking; floor: real against real; ceiling: untouched images."
+    " the seed spread (the larger of two models' ranges over latent seeds) and in a paired test on the same samples"
+    " (p < 0.05 after Holm; without values per sample, the intervals must not overlap). Tie: nothing tells it"
+    " from the best. Untouched images are shown, not ranked. n: samples behind a value; chance: a random"
+    " ranking; floor: real against real; ceiling: untouched images."
 )
 
 
@@ -57,6 +71,8 @@ def write_markdown(comparisons: Sequence[Comparison], path: Path) -> Path:
         parts.append(f"## {_markdown(comparison.title)}")
         if comparison.headlines:
             parts += ["### Headline", _markdown_table(comparison, comparison.headlines)]
+        if differences := markdown_differences(comparison, _markdown):
+            parts += ["### Differences", differences, DIFFERENCES_LEGEND]
         for protocol, rows in by_protocol(comparison.rows):
             parts += [f"### {_markdown(protocol_title(protocol))}", _markdown_table(comparison, rows)]
     return write_text("\n\n".join(parts) + "\n", path)
@@ -75,23 +91,11 @@ def write_tex(comparisons: Sequence[Comparison], path: Path) -> Path:
         if comparison.headlines:
             headline = [("", comparison.headlines)]
             parts.append(_tex_table(comparison, headline, f"Headline measures on {title}."))
+        if lines := difference_lines(comparison):
+            parts.append(_tex_differences(lines, f"Differences on {title}. {_tex(DIFFERENCES_LEGEND)}"))
         groups = [(protocol_title(name), rows) for name, rows in by_protocol(comparison.rows)]
         parts.append(_tex_table(comparison, groups, f"All measures on {title}. {_tex(LEGEND)}"))
     return write_text("\n\n".join(parts) + "\n", path)
-
-
-def write_csv(comparisons: Sequence[Comparison], path: Path) -> Path:
-    """One line per record and metric with every field, for further computing."""
-    import pandas as pd
-
-    lines = [
-        _record_fields(record) | _metric_fields(record, row, metric) | {"mark": row.marks.get(model, "")}
-        for comparison in comparisons
-        for row in comparison.rows
-        for model, metric in row.metrics.items()
-        for record in [row.records[model]]
-    ]
-    return write_text(pd.DataFrame(lines).to_csv(index=False, lineterminator="\n"), path)
 
 
 def render_terminal(comparisons: Sequence[Comparison], console: "Console", full: bool = False) -> None:
@@ -181,15 +185,28 @@ def _tex_table(comparison: Comparison, groups: Iterable[tuple[str, Sequence[Row]
         body.append("\\midrule")
         if title:
             body.append(f"\\multicolumn{{{len(header)}}}{{l}}{{\\textit{{{_tex(title)}}}}} \\\\")
-        body += [f"{' & '.join(line)} \\\\" for line in _table_rows(comparison, rows, _tex, cell)]
+        body += _tex_lines(_table_rows(comparison, rows, _tex, cell))
+    return _tex_float(header, f"ll{'r' * (len(header) - 2)}", body, caption)
+
+
+def _tex_differences(lines: Iterable[Sequence[str]], caption: str) -> str:
+    body = ["\\midrule", *_tex_lines(map(_tex, line) for line in lines)]
+    return _tex_float(list(map(_tex, COLUMNS)), "llrrrrl", body, caption)
+
+
+def _tex_lines(lines: Iterable[Iterable[str]]) -> list[str]:
+    return [f"{' & '.join(line)} \\\\" for line in lines]
+
+
+def _tex_float(header: Sequence[str], alignment: str, body: Sequence[str], caption: str) -> str:
     return "\n".join(
         [
             "\\begin{table*}[t]",
             "\\centering\\footnotesize\\setlength{\\tabcolsep}{4pt}",
             f"\\caption{{{caption}}}",
-            f"\\begin{{tabular}}{{ll{'r' * (len(header) - 2)}}}",
+            f"\\begin{{tabular}}{{{alignment}}}",
             "\\toprule",
-            f"{' & '.join(header)} \\\\",
+            *_tex_lines([header]),
             *body,
             "\\bottomrule",
             "\\end{tabular}",
@@ -223,60 +240,9 @@ _TEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}",
     "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\to$", "∞": r"$\infty$", "é": r"\'e",
+    "↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\to$", "−": r"$-$", "–": r"--", "∞": r"$\infty$", "é": r"\'e",
 }  # fmt: skip
 
 
 def _tex(text: str) -> str:
     return "".join(_TEX.get(character, character) for character in text)
-
-
-def _record_fields(record: Record) -> dict[str, object]:
-    protocol, model, data, environment = record.protocol, record.model, record.data, record.environment
-    shares = record.detection.model_dump()
-    return {
-        "protocol": protocol.name,
-        "protocol_version": protocol.version,
-        "preset": protocol.preset,
-        "protocol_digest": protocol.card_digest,
-        "model": model.name,
-        "kind": model.kind,
-        "model_digest": model.card_digest,
-        "checkpoint_sha256": model.checkpoint_sha256,
-        "data": data.name,
-        "data_digest": data.digest,
-        "height": data.size[0],
-        "width": data.size[1],
-        **{f"outcome_{name}": share for name, share in shares.items()},
-        "latent_seeds": " ".join(map(str, record.seeds)),
-        "anonbench": environment.anonbench,
-        "git_commit": environment.git_commit,
-        "git_dirty": environment.git_dirty,
-        "device": environment.device,
-        "seconds": sum(record.seconds.values()),
-        "peak_memory_mib": record.peak_memory_mib,
-        "command": record.command,
-        "created": record.created,
-    }
-
-
-def _metric_fields(record: Record, row: Row, metric: Metric) -> dict[str, object]:
-    key = row.key
-    low, high = metric.interval or (None, None)
-    return {
-        "key": str(key),
-        "setting": key.setting,
-        "statistic": key.statistic,
-        "extractor": key.extractor,
-        "extractor_digest": record.extractors.get(key.extractor),
-        "value": metric.value,
-        "unit": metric.unit,
-        "direction": metric.direction,
-        "n": metric.n,
-        "interval_low": low,
-        "interval_high": high,
-        "value_per_seed": " ".join(map(repr, metric.seeds)),
-        "chance": metric.chance,
-        "floor": metric.floor,
-        "ceiling": metric.ceiling,
-    }

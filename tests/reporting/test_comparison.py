@@ -1,10 +1,8 @@
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from anonbench.errors import UsageError
 from anonbench.records import ModelRun, ProtocolRun
-from anonbench.reporting.comparison import compare, rank
+from anonbench.reporting.comparison import compare
 from tests.reporting.fabricated import data_run, fid, metric, record, reid, small_set
 
 KEY = "reid.same_latent.map.fake_osnet"
@@ -67,60 +65,11 @@ def test_measuring_the_same_thing_twice_is_refused() -> None:
         compare([record("final", reid(1.0)), record("final", reid(2.0))])
 
 
-def test_the_best_beats_the_others_by_more_than_the_seed_spread() -> None:
-    assert rank({"a": metric(10.0, spread=2.0), "b": metric(13.0, spread=1.0)}) == {"a": "", "b": "best"}
-
-
-def test_a_difference_inside_the_seed_spread_is_a_tie() -> None:
-    marks = rank({"a": metric(10.0, spread=2.0), "b": metric(11.9, spread=0.1), "c": metric(5.0)})
-    assert marks == {"a": "tie", "b": "tie", "c": ""}
-
-
-def test_lower_wins_where_lower_is_better() -> None:
-    assert rank({"a": metric(1.0, direction="lower"), "b": metric(2.0, direction="lower")})["a"] == "best"
-
-
-def test_without_seeds_overlapping_intervals_tie() -> None:
-    apart = {"a": metric(1.0, seeds=(), interval=(0, 2)), "b": metric(3.0, seeds=(), interval=(2.5, 4))}
-    overlapping = apart | {"b": metric(3.0, seeds=(), interval=(1.5, 4))}
-    assert rank(apart) == {"a": "", "b": "best"}
-    assert rank(overlapping) == {"a": "tie", "b": "tie"}
-
-
-def test_without_seeds_and_intervals_nobody_is_best() -> None:
-    unknown = {"a": metric(1.0, seeds=(), interval=None), "b": metric(3.0, seeds=(), interval=None)}
-    assert set(rank(unknown).values()) == {""}
-
-
-@pytest.mark.parametrize(
-    "metrics",
-    [
-        {},
-        {"a": metric(1.0)},
-        {"a": metric(1.0), "b": metric(1.0)},
-        {"a": metric(1.0, direction="none"), "b": metric(9.0, direction="none")},
-    ],
-)
-def test_nothing_is_marked_where_nothing_can_win(metrics: dict) -> None:
-    assert set(rank(metrics).values()) <= {""}
-
-
-@settings(deadline=None)
-@given(
-    st.lists(st.tuples(st.floats(0, 100), st.floats(0, 10)), min_size=2, max_size=6),
-    st.sampled_from(["higher", "lower"]),
-)
-def test_either_one_model_is_best_or_at_least_two_tie(
-    values: list[tuple[float, float]], direction: str
-) -> None:
-    metrics = {str(i): metric(v, spread=s, direction=direction) for i, (v, s) in enumerate(values)}
-    marks = list(rank(metrics).values())
-    assert (marks.count("best"), marks.count("tie") > 1) in [(1, False), (0, True), (0, False)]
-    assert marks.count("tie") != 1
-    if any(marks):
-        sign = 1 if direction == "higher" else -1
-        best = max(metrics, key=lambda m: sign * metrics[m].value)
-        assert rank(metrics)[best]
+def test_values_of_two_extractors_of_one_name_stand_in_rows_of_their_own() -> None:
+    retrained = record("b", reid(2.0)).model_copy(update={"extractors": {"fake_osnet": "other weights"}})
+    (comparison,) = compare([record("a", reid(1.0)), retrained])
+    assert [list(row.metrics) for row in comparison.rows] == [["a"], ["b"]]
+    assert all("extractor" in row.label for row in comparison.rows)
 
 
 def test_shared_values_that_differ_between_models_print_as_a_range() -> None:

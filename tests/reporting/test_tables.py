@@ -12,10 +12,10 @@ from anonbench.reporting.labels import HEADLINES
 from anonbench.reporting.tables import (
     comparison_table,
     render_terminal,
-    write_csv,
     write_markdown,
     write_tex,
 )
+from anonbench.reporting.tidy import write_csv
 from tests.reporting.fabricated import fid, metric, record, reid, small_set
 
 
