@@ -1,10 +1,10 @@
-"""Intervals, tests and spreads: what a difference between two numbers is worth.
+"""Intervals, corrections and spreads: what a number is worth.
 
-Samples of one person are alike, so people are resampled, not their images. Two models are compared on the
-same samples, as pairs. Per-sample values that could not be measured are nan and are left out.
+Samples of one person are alike, so people are resampled, not their images. Per-sample values that could not be
+measured are nan and are left out. Two models on the same samples: `anonbench.metrics.paired`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from scipy import stats
 
 Floats = NDArray[np.float64]
 
-_BATCH_VALUES = 4_000_000
+BATCH_VALUES = 4_000_000
 """Resampled values held in memory at once: 32 MB."""
 
 
@@ -93,7 +93,7 @@ def percentile_bootstrap(
         paired=True,
         vectorized=True,
         n_resamples=resamples,
-        batch=max(1, _BATCH_VALUES // len(columns[0])),
+        batch=max(1, BATCH_VALUES // len(columns[0])),
         confidence_level=confidence,
         method="percentile",
         rng=np.random.default_rng(seed),
@@ -124,60 +124,7 @@ def bootstrap_over_groups(
     grouped = group_sums(values, groups)
     if len(grouped.labels) < 2:
         raise ValueError("an interval over groups needs at least 2 groups with a value, got 1")
-    return percentile_bootstrap((grouped.sums, grouped.counts), _mean, resamples, seed, confidence)
-
-
-def paired_bootstrap(
-    a: ArrayLike,
-    b: ArrayLike,
-    groups: ArrayLike | None = None,
-    *,
-    over: tuple[ArrayLike, ArrayLike] | None = None,
-    resamples: int = 2000,
-    seed: int = 0,
-    confidence: float = 0.95,
-) -> Interval:
-    """Interval of mean(a) - mean(b) for two models on the same samples; 0 outside it means they differ.
-
-    a, b: (N,), value of the same sample under each model; a sample that is nan in one counts in neither.
-    groups: (N,), resampled as wholes; None = every sample by itself. At least 2 must keep a value.
-    over: what each model's values are divided by, (N,) each, for ratios: mean(a) / mean(over[0]) -
-    mean(b) / mean(over[1]).
-    """
-    columns = _paired_sums(a, b, groups, over)
-    if len(columns[0]) < 2:
-        raise ValueError("an interval over groups needs at least 2 groups with a value, got 1")
-    return percentile_bootstrap(columns, _difference_of_means, resamples, seed, confidence)
-
-
-def paired_permutation(
-    a: ArrayLike,
-    b: ArrayLike,
-    groups: ArrayLike | None = None,
-    *,
-    over: tuple[ArrayLike, ArrayLike] | None = None,
-    resamples: int = 9999,
-    seed: int = 0,
-) -> float:
-    """Two-sided p value of the sign-flip test that mean(a) - mean(b) is 0.
-
-    If the models are alike, their labels may be swapped within each group (person) without effect. All swaps
-    are tried where there are at most `resamples` of them, else a random selection; the smallest p is then
-    1 / (resamples + 1). Inputs as in `paired_bootstrap`.
-    """
-    above_a, below_a, above_b, below_b = _paired_sums(a, b, groups, over)
-    exchanged = np.stack([above_b - above_a, below_b - below_a], axis=1)
-    whole = np.array([above_a.sum(), below_a.sum()]), np.array([above_b.sum(), below_b.sum()])
-    observed = _absolute_difference(*whole)
-    # The swaps that change nothing must count, whatever the order of summation.
-    least = observed - 1e-12 * float(np.abs(whole).max())
-    as_extreme = tried = 0
-    for swaps in _swaps(len(above_a), resamples, seed):
-        moved = swaps.astype(np.float64) @ exchanged
-        as_extreme += int((_absolute_difference(whole[0] + moved, whole[1] - moved) >= least).sum())
-        tried += len(swaps)
-    everything = 2 ** len(above_a) <= resamples
-    return as_extreme / tried if everything else (as_extreme + 1) / (tried + 1)
+    return percentile_bootstrap((grouped.sums, grouped.counts), mean_of_sums, resamples, seed, confidence)
 
 
 def subsample_interval(
@@ -252,46 +199,6 @@ def tied(a: Sequence[float], b: Sequence[float]) -> bool:
     return spread_a.low <= spread_b.high and spread_b.low <= spread_a.high
 
 
-def _paired_sums(
-    a: ArrayLike, b: ArrayLike, groups: ArrayLike | None, over: tuple[ArrayLike, ArrayLike] | None
-) -> tuple[Floats, Floats, Floats, Floats]:
-    """Per group: the values of the first model added up, what they are divided by, and both of the second."""
-    values = [np.asarray(v, dtype=np.float64) for v in (a, b)]
-    below = [np.asarray(v, dtype=np.float64) for v in over] if over else [np.ones_like(v) for v in values]
-    if values[0].ndim != 1 or len({v.shape for v in (*values, *below)}) > 1:
-        shapes = ", ".join(str(v.shape) for v in (*values, *below))
-        raise ValueError(f"pairs need one value per sample from each model, got {shapes}")
-    absent = np.isnan([*values, *below]).any(axis=0)
-    columns = [np.where(absent, np.nan, v) for v in (values[0], below[0], values[1], below[1])]
-    members = np.arange(len(absent)) if groups is None else groups
-    first, second, third, fourth = (group_sums(column, members).sums for column in columns)
-    return first, second, third, fourth
-
-
-def _swaps(groups: int, resamples: int, seed: int) -> Iterator[NDArray[np.bool_]]:
-    """Which groups change sides, (some, groups) at a time: every selection, or `resamples` random ones."""
-    if 2**groups <= resamples:
-        yield (np.arange(2**groups)[:, None] >> np.arange(groups)) & 1 == 1
-        return
-    rng = np.random.default_rng(seed)
-    batch = max(1, _BATCH_VALUES // groups)
-    for start in range(0, resamples, batch):
-        count = min(batch, resamples - start)
-        yield rng.integers(0, 2, (count, groups), dtype=np.uint8).astype(np.bool_)
-
-
-def _absolute_difference(a: Floats, b: Floats) -> Floats:
-    """|a[0] / a[1] - b[0] / b[1]| along the last axis; infinite where a divisor is 0."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        difference = np.abs(a[..., 0] / a[..., 1] - b[..., 0] / b[..., 1])
-    return np.where(np.isnan(difference), np.inf, difference)
-
-
-def _mean(sums: Floats, counts: Floats, axis: int = -1) -> Floats:
+def mean_of_sums(sums: Floats, counts: Floats, axis: int = -1) -> Floats:
+    """The mean of all values, or the ratio of two means, from sums per group along `axis`."""
     return np.asarray(sums.sum(axis=axis) / counts.sum(axis=axis))
-
-
-def _difference_of_means(
-    above_a: Floats, below_a: Floats, above_b: Floats, below_b: Floats, axis: int = -1
-) -> Floats:
-    return _mean(above_a, below_a, axis) - _mean(above_b, below_b, axis)

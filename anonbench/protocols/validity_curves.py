@@ -5,7 +5,8 @@ from typing import Literal
 
 import numpy as np
 
-from anonbench.metrics.uncertainty import Interval, paired_bootstrap, paired_permutation
+from anonbench.metrics.paired import paired_bootstrap, paired_permutation
+from anonbench.metrics.uncertainty import Interval
 from anonbench.metrics.validity import (
     Design,
     Runs,

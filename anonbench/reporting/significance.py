@@ -12,7 +12,8 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
-from anonbench.metrics.uncertainty import holm, paired_bootstrap, paired_permutation
+from anonbench.metrics.paired import paired_bootstrap, paired_permutation
+from anonbench.metrics.uncertainty import holm
 from anonbench.records import Record
 from anonbench.reporting.comparison import Comparison, Row, compare
 from anonbench.reporting.labels import HEADLINES
