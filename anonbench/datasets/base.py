@@ -83,6 +83,18 @@ class PreparedDataset(CropDataset, Protocol):
         ...
 
 
+@runtime_checkable
+class AttributedDataset(CropDataset, Protocol):
+    """A dataset that knows what its people are like."""
+
+    def attributes(self) -> pd.DataFrame:
+        """One row per sample, one column of class names (str) per attribute; "" where not known.
+
+        All samples of a person are of one class.
+        """
+        ...
+
+
 def template_of(dataset: CropDataset) -> SurfaceTemplate:
     """The body template that a dataset's surfaces refer to: its attribute `template`, else the packaged one."""
     template = getattr(dataset, "template", None)

@@ -113,6 +113,21 @@ class SyntheticDataset:
         arrays = self._read(indices, ("flow", "flow_valid"))
         return torch.from_numpy(arrays["flow"]), torch.from_numpy(arrays["flow_valid"].astype(bool))
 
+    def attributes(self) -> pd.DataFrame:
+        """What the renderer knows about the person of every sample (`AttributedDataset.attributes`)."""
+        from anonbench.datasets.synthetic.attributes import attributes_of
+        from anonbench.datasets.synthetic.wardrobe import identity
+
+        plans = {
+            plan.person: plan
+            for plan in (self._split.plan(self._split, self._seed, i) for i in range(len(self)))
+        }
+        people = {
+            number: attributes_of(identity(self._seed, number, plan.dress_theme, plan.correlation))
+            for number, plan in plans.items()
+        }
+        return pd.DataFrame([people[number] for number in self.samples["person_id"]])
+
     def _read(self, indices: Sequence[int], names: Sequence[str]) -> dict[str, NDArray[Any]]:
         # NumPy, not torch: its indexing starts no threads, which crawl on a busy machine.
         positions = np.asarray(indices, dtype=np.int64).reshape(-1)
