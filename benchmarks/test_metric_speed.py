@@ -14,7 +14,7 @@ from torch_fidelity.metric_prc import prc_features_to_metric
 
 from anonbench.metrics.frechet import frechet_distance, frechet_distance_of_features, gaussian_stats
 from anonbench.metrics.kernel import kernel_distance
-from anonbench.metrics.prdc import precision_coverage
+from anonbench.metrics.prdc import prdc
 from anonbench.metrics.ranking import rank
 
 with warnings.catch_warnings():
@@ -75,7 +75,7 @@ def test_kernel_distance_against_torch_fidelity(speedup: Speedup) -> None:
 def test_precision_and_coverage_against_torch_fidelity(speedup: Speedup) -> None:
     real, fake = features(3000, 512, seed=1), features(3000, 512, seed=2)
     ratio = speedup(
-        lambda: precision_coverage(real=real, fake=fake),
+        lambda: prdc(real=real, fake=fake),
         lambda: prc_features_to_metric(torch.from_numpy(fake), torch.from_numpy(real), verbose=False),
     )
     assert ratio > 0.3

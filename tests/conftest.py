@@ -15,6 +15,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--record", action="store_true", help="write the deviations of the parity tests to results/"
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     from anonbench.cache import cache_dir
 

@@ -52,6 +52,12 @@ _ENTRIES = (
         parity=("clip_features_equal_open_clip",),
     ),
     ExtractorEntry(
+        "dinov2_vit_l14", "distribution", "DINOv2 ViT-L/14 class token, 1024-d; FD-DINOv2",
+        "dinov2", "dinov2_vit_l14", "dinov2_vit_l14",
+        "squashed to 224x224, Pillow's bicubic, rounded to bytes; not normalized",
+        parity=("dinov2_network_equals_its_published_definition", "dinov2_features_equal_torch_fidelity"),
+    ),
+    ExtractorEntry(
         "perceptual_mobilenet_v2", "perceptual", "cosine distance of MobileNetV2 layers; needs no download",
         "mobilenet", "perceptual_mobilenet_v2", "mobilenet_v2",
         "native size; cosine per position, unweighted",
@@ -76,7 +82,7 @@ _ENTRIES = (
     ExtractorEntry(
         "osnet_x1_0_market1501", "reid", "OSNet x1.0 trained on Market-1501, 512-d; thesis re-ID",
         "osnet", "osnet_x1_0_market1501", "osnet_x1_0_market1501",
-        "squashed to 256x128, bilinear with antialias, rounded to bytes; not normalized; euclidean",
+        "squashed to 256x128, Pillow's bilinear, rounded to bytes; not normalized; euclidean",
         parity=("osnet_features_equal_torchreid",),
     ),
 )  # fmt: skip

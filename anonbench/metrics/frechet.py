@@ -4,7 +4,9 @@ Features -> Gaussian statistics -> number. FID is this distance on InceptionV3 f
 the extractor and on n, so it is only comparable where both are equal.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -43,21 +45,62 @@ class GaussianStats:
         return self.n - 1 < len(self.mean)
 
 
+@dataclass(frozen=True)
+class Moments:
+    """What is known of features seen so far: batches and shards add up, in any order, up to rounding.
+
+    mean: float64 (D,). scatter: float64 (D, D), sum of the outer products of the centred features. n: samples.
+    """
+
+    mean: Matrix
+    scatter: Matrix
+    n: int
+
+    @classmethod
+    def of(cls, features: ArrayLike) -> "Moments":
+        """The moments of one batch (N, D), N >= 1, in float64."""
+        matrix = feature_matrix(features, "Frechet")
+        mean = matrix.mean(axis=0)
+        centred = matrix - mean
+        return cls(mean, centred.T @ centred, len(matrix))
+
+    def merged(self, other: "Moments") -> "Moments":
+        """Both together (Chan, Golub and LeVeque 1979): no difference of large sums, so no digits are lost."""
+        if len(self.mean) != len(other.mean):
+            raise ValueError(_of_one_extractor(len(self.mean), len(other.mean)))
+        n = self.n + other.n
+        shift = other.mean - self.mean
+        scatter = self.scatter + other.scatter + np.outer(shift, shift) * (self.n * other.n / n)
+        return Moments(self.mean + shift * (other.n / n), scatter, n)
+
+    def stats(self) -> GaussianStats:
+        """Mean and unbiased covariance. ValueError below 2 samples."""
+        return GaussianStats(self.mean, self.scatter / max(self.n - 1, 1), self.n)
+
+
 def gaussian_stats(features: ArrayLike) -> GaussianStats:
     """Statistics of (N, D) features, N >= 2, in float64, the covariance unbiased (divisor N - 1)."""
-    matrix = feature_matrix(features, "Frechet", at_least=2)
-    mean = matrix.mean(axis=0)
-    centred = matrix - mean
-    return GaussianStats(mean, centred.T @ centred / (len(matrix) - 1), len(matrix))
+    return Moments.of(feature_matrix(features, "Frechet", at_least=2)).stats()
+
+
+def gaussian_stats_of_batches(batches: Iterable[ArrayLike]) -> GaussianStats:
+    """The same of features that come in batches (B, D) of any sizes, of which one is held at a time."""
+    parts = (Moments.of(batch) for batch in batches)
+    first = next(parts, None)
+    if first is None:
+        raise ValueError("a covariance needs at least 2 samples, got 0")
+    return reduce(Moments.merged, parts, first).stats()
 
 
 def frechet_distance(*, real: GaussianStats, fake: GaussianStats) -> float:
     """|m1 - m2|^2 + Tr(C1 + C2 - 2 (C1 C2)^(1/2)): at least 0, lower is better.
 
     With C = A A^T the trace of the root is the sum of the singular values of A1^T A2. That needs no matrix
-    square root, holds for covariances of any rank, cannot turn complex, and is exact where C1 = C2.
+    square root, holds for covariances of any rank and cannot turn complex. What is within rounding of 0, D
+    float64 steps of the traces, is 0: so it is for equal sets, in whatever order and batches they came.
     """
-    _check_same_dimension(real, fake)
+    if len(real.mean) != len(fake.mean):
+        raise ValueError(_of_one_extractor(len(real.mean), len(fake.mean)))
     return _distance(real.mean - fake.mean, _root(real.covariance), _root(fake.covariance))
 
 
@@ -77,13 +120,13 @@ def frechet_at_infinity(
 
     The bias of a Frechet distance is linear in 1/n with a slope that differs between generators, so equal n
     does not make a ranking fair. The distance is computed on `sizes` random subsets of the fake features,
-    from 5000 (a quarter of them where there are fewer than 20,000) to all; a line through the values over
-    1/n gives (intercept, slope). Trustworthy from about 10,000 fake samples. The bias in the real
-    statistics stays. generator_seed: picks the subsets.
+    from 5000 (half of them where there are fewer than 10,000) to all; a line through the values over
+    1/n gives (intercept, slope). The line holds where every subset has more samples than dimensions. The bias
+    in the real statistics stays. generator_seed: picks the subsets.
     """
     real, fake = feature_pair(real, fake, at_least=2)
     n = len(fake)
-    smallest = max(2, min(_SMALLEST_FIT_SAMPLE, n // 4))
+    smallest = max(2, min(_SMALLEST_FIT_SAMPLE, n // 2))
     counts = np.unique(np.linspace(smallest, n, sizes).astype(np.int64))
     if len(counts) < 3:
         raise ValueError(
@@ -99,20 +142,17 @@ def frechet_at_infinity(
     return float(intercept), float(slope)
 
 
-def _check_same_dimension(real: GaussianStats, fake: GaussianStats) -> None:
-    if len(real.mean) != len(fake.mean):
-        raise ValueError(
-            "real and fake statistics must come from one extractor, "
-            f"got {len(real.mean)} and {len(fake.mean)} dimensions"
-        )
+def _of_one_extractor(first: int, second: int) -> str:
+    return f"statistics must come from one extractor, got {first} and {second} dimensions"
 
 
 def _distance(shift: Matrix, root_real: Matrix, root_fake: Matrix) -> float:
     """`shift`: difference of the means (D,). Roots: (D, any) with root root^T = covariance."""
     traces = np.square(root_real).sum() + np.square(root_fake).sum()
     cross = np.linalg.svd(root_real.T @ root_fake, compute_uv=False).sum()
-    # Mathematically never negative; equal inputs leave rounding of either sign.
-    return max(0.0, float(shift @ shift + traces - 2.0 * cross))
+    distance = float(shift @ shift + traces - 2.0 * cross)
+    rounding = len(shift) * np.finfo(np.float64).eps * traces
+    return distance if distance > rounding else 0.0
 
 
 def _root(covariance: Matrix) -> Matrix:

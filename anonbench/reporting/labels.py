@@ -11,11 +11,13 @@ ARROWS: dict[Direction, str] = {"higher": "↑", "lower": "↓", "none": ""}
 
 PROTOCOLS = {
     "reid": "Re-identification",
+    "pairs": "Two cameras, one person",
     "fid": "Realism",
     "lpips": "Perceptual distance and diversity",
+    "reconstruction": "Reconstruction",
     "pose_swap": "Pose swap",
     "background_swap": "Background swap",
-    "reconstruction": "Reconstruction",
+    "path_length": "Path length",
     "video": "Video",
     "privacy": "Privacy",
 }
@@ -27,8 +29,25 @@ SETTINGS = {
     "reid.fresh_latent": "fresh latent per image",
     "reid.permuted_latent": "random latents, true identity",
     "reid.linkage": "untouched against anonymized",
+    "reconstruction.same_image": "latent from the crop itself",
+    "reconstruction.other_image": "latent from another image of the person",
+    "reconstruction.other_person": "latent from another person",
+    "reconstruction.random_latent": "random latent",
+    "path_length.pose": "small step of the pose",
+    "path_length.background": "small step of the background",
+    "path_length.mask": "mask grown by a pixel",
+    "path_length.shift": "shifted by a pixel",
+    "path_length.flip": "mirrored",
+    "path_length.latent": "small step of the latent",
     "video.same_latent": "one latent per track",
     "video.fresh_latent": "fresh latent per frame",
+    "privacy.anonymized_query": "anonymized query, untouched gallery",
+    "privacy.original_query": "untouched query, anonymized gallery",
+    "privacy.anonymized": "anonymized query and gallery, fresh latents",
+    "privacy.mapper": "latent copied by the mapper",
+    "privacy.shape": "shape alone",
+    "privacy.attributes": "recognized",
+    "privacy.untouched": "person pixels left as they were",
 }
 
 STATISTICS = {
@@ -39,9 +58,12 @@ STATISTICS = {
     "rank10": "rank-10",
     "rank20": "rank-20",
     "value": "Fréchet distance",
-    "infinity": "Fréchet distance, n → ∞",
+    "value_at_infinity": "Fréchet distance, n → ∞",
+    "value_slope": "Fréchet distance, slope over 1/n",
     "kid": "Kernel distance (KID)",
     "precision": "Precision",
+    "recall": "Recall",
+    "density": "Density",
     "coverage": "Coverage",
     "random": "Perceptual distance to the original, random latent",
     "reconstructed": "Perceptual distance to the original, latent from the mapper",
@@ -55,12 +77,16 @@ STATISTICS = {
         )
         for statistic, words in (
             ("same", "same latent"),
+            ("other", "two people"),
             ("different", "different latents"),
             ("latent", "one crop, two latents"),
             ("ratio", "same / different latent"),
             ("auc", "AUC same against different latent"),
         )
     },
+    "surface": "Surface distance to the real image",
+    "perceptual": "Perceptual distance to the real image",
+    "reid": "Re-ID distance to the real image",
     "surface_shared": "Surface that both images show",
     "surface_unscored": "Pairs that share too little surface",
     "reid_similarity": "Re-ID similarity, same latent",
@@ -73,6 +99,18 @@ STATISTICS = {
     "flicker": "Flicker",
     "uncovered": "Frames with an uncovered person",
     "longest_leak": "Longest time uncovered",
+    "trained_map": "Trained attacker: mAP",
+    "trained_rank1": "Trained attacker: rank-1",
+    "advantage": "Trained attacker: mAP above the untrained one",
+    "over_chance": "Trained attacker: mAP above chance",
+    "figure": "Figure (feminine, masculine)",
+    "build": "Build (light, medium, heavy)",
+    "skin": "Skin (light, medium, dark)",
+    "hair": "Hair (short, long)",
+    "top": "Top (T-shirt, long sleeves, jacket)",
+    "bottom": "Bottom (trousers, shorts, skirt or dress)",
+    "image": "Mean over images",
+    "area": "Mean over pixels",
 }
 """Names of statistics, in the order of the tables. Others follow with their underscores as spaces."""
 
@@ -82,6 +120,7 @@ QUALIFIERS = {
     "arms": "arms",
     "legs": "legs",
     "masked": "inside the mask",
+    "cameras": "cameras new to the attacker",
     "reconstructed": "latent from the mapper",
     "surface": "synthesized crops",
     "mask_only": "blurred crops",
@@ -103,6 +142,8 @@ HEADLINES = {
     "background_swap.surface_ratio": "Background swap: surface distance, same / different latent",
     "video.same_latent.consistency": "Video: likeness within tracks, one latent per track",
     "video.same_latent.warping_ratio": "Video: warping error, anonymized / untouched clips",
+    "privacy.anonymized_query.trained_map": "Privacy: mAP of a trained attacker, untouched gallery",
+    "privacy.anonymized.trained_map": "Privacy: mAP of a trained attacker, anonymized gallery",
 }
 """The measures that answer the main questions, named after the question, in the headline table's order."""
 
@@ -149,6 +190,14 @@ GLOSSARY = {
         " untouched clip, over the same for the untouched clip. 1: as steady as the clip itself; above: texture"
         " that swims or flickers. Blur scores below 1: read it beside realism."
     ),
+    "privacy.anonymized_query.trained_map": (
+        "Anonymized queries against untouched images of the same people, by the strongest of several attackers that"
+        " were trained on anonymized images of other people. At chance: knowing the anonymizer does not help to"
+        " find who it was."
+    ),
+    "privacy.anonymized.trained_map": (
+        "The same against anonymized images, each with a latent of its own: whether two of them show one person."
+    ),
 }
 """How to read the headline measures."""
 
@@ -157,9 +206,11 @@ OFFICIAL_EXTRACTORS = frozenset(
 )
 """Extractors that published numbers are made with."""
 
-NO_NETWORK = frozenset({"template", "vertices", "pixels", "exact", "dis"})
+NO_NETWORK = frozenset(
+    {"template", "vertices", "pixels", "exact", "dis", "latent", "mask", "keypoints", "surface", "shape"}
+)
 """What stands in the place of an extractor without being a network: the body template, plain pixels, and the
-optical flow, exact or by OpenCV's DIS."""
+optical flow, exact or by OpenCV's DIS; z, and what is known of a person's shape."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from anonbench.metrics.frechet import frechet_distance, frechet_distance_of_features, gaussian_stats
 from anonbench.metrics.kernel import kernel_distance
-from anonbench.metrics.prdc import precision_coverage
+from anonbench.metrics.prdc import prdc
 
 Features = NDArray[np.float64]
 Distance = Callable[[Features, Features], float]
@@ -18,8 +18,8 @@ DISTANCES: dict[str, Distance] = {
     "frechet_of_features": lambda real, fake: frechet_distance_of_features(real=real, fake=fake),
     "kernel": lambda real, fake: kernel_distance(real=real, fake=fake),
     # As distances, so that all keep the same claims: 0 = best.
-    "imprecision": lambda real, fake: 1 - precision_coverage(real=real, fake=fake).precision,
-    "uncovered": lambda real, fake: 1 - precision_coverage(real=real, fake=fake).coverage,
+    "imprecision": lambda real, fake: 1 - prdc(real=real, fake=fake).precision,
+    "uncovered": lambda real, fake: 1 - prdc(real=real, fake=fake).coverage,
 }
 every_distance = pytest.mark.parametrize("distance", DISTANCES.values(), ids=DISTANCES.keys())
 

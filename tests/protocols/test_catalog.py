@@ -36,7 +36,7 @@ def test_braces_stand_for_every_alternative() -> None:
 
 def test_a_kind_of_extractors_stands_for_the_last_parts_of_their_keys() -> None:
     assert find_entry("lpips.diversity.vgg16").extractor_keys == ["mobilenet_v2", "vgg16", "alex"]  # type: ignore[union-attr]
-    assert find_entry("pose_swap.surface_same.template").extractor_keys == ["template"]  # type: ignore[union-attr]
+    assert find_entry("pose_swap.surface_same.template").extractor_keys == ["template", "vertices"]  # type: ignore[union-attr]
 
 
 def test_a_key_is_found_whatever_its_extractor_and_unknown_ones_are_not() -> None:
