@@ -44,7 +44,7 @@ class Preset:
 
     people: of `reid`, 7 images each. controls: people of them for the distribution distances. swaps: people of
     `background_swap`, 24 images each. clips: of `walks`, 16 frames each. crops: of `val`. faults: kinds of damage.
-    repeats: random divisions of the people into benchmarks. five_points: people of that comparison.
+    benchmarks: how many of each size are simulated at least. five_points: people of that comparison.
     """
 
     people: int
@@ -52,15 +52,15 @@ class Preset:
     swaps: int
     clips: int
     crops: int
-    repeats: int
+    benchmarks: int
     five_points: int
     faults: tuple[str, ...] = tuple(fault.name for fault in FAULTS)
 
 
 PRESETS = {
-    "smoke": Preset(8, 4, 2, 2, 16, 2, 8, faults=("blur_inside",)),
-    "demo": Preset(60, 30, 8, 12, 100, 10, 60),
-    "full": Preset(400, 100, 32, 60, 400, 20, 200),
+    "smoke": Preset(8, 4, 2, 2, 16, 4, 8, faults=("blur_inside",)),
+    "demo": Preset(60, 30, 8, 12, 100, 20, 60),
+    "full": Preset(400, 60, 24, 40, 300, 40, 200),
 }
 
 
@@ -127,7 +127,7 @@ class Study:
         tests = [
             test
             for sweep in (retrieval, surface)
-            for test in self._timed("five points", five_points, sweep, people, self.preset.repeats)
+            for test in self._timed("five points", five_points, sweep, people, self.preset.benchmarks)
         ]
         sweeps = (retrieval, surface, *self._more_planted())
         return [curve for sweep in sweeps for curve in self._curves(sweep, INCONSISTENCY)], tests
@@ -154,7 +154,7 @@ class Study:
         return curves
 
     def _curves(self, sweep: Sweep, fault: str) -> list[Curve]:
-        return self._timed("benchmarks", curves_of, sweep, fault, self.preset.repeats)
+        return self._timed("benchmarks", curves_of, sweep, fault, self.preset.benchmarks)
 
     def _generation(self, split: str, count: int) -> Generation:
         crops = synthetic(split, count)

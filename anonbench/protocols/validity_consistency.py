@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from anonbench.features.base import Extractor
@@ -12,7 +12,6 @@ from anonbench.metrics.features import euclidean_distances
 from anonbench.metrics.frechet import frechet_distance_of_features
 from anonbench.metrics.kernel import kernel_distance
 from anonbench.metrics.ranking import hits_within, rank
-from anonbench.metrics.similarity import cosine_similarity
 from anonbench.metrics.surface import separation
 from anonbench.metrics.temporal import Steps, track_consistency
 from anonbench.protocols.generation import Generation
@@ -85,6 +84,7 @@ class Retrieval(Planted):
         super().__init__(generation, pairs, quantities)
         self.labels = Labels.of(generation.crops.samples)
         self._features = [self.stacked(half, extractor) for half in HALVES]
+        self._directions = [f / np.linalg.norm(f, axis=1, keepdims=True) for f in self._features]
         n, query, gallery = len(self.person), self.labels.query, self.labels.gallery
         self._distances = [
             euclidean_distances(f[np.r_[query, n + query]], f[np.r_[gallery, n + gallery]])
@@ -125,8 +125,8 @@ class Retrieval(Planted):
         n = len(self.person)
         return _Chosen(
             self._distances[half][np.ix_(rows, columns)],
-            self._features[half][query + n * fresh[query]],
-            self._features[half][gallery + n * fresh[gallery]],
+            self._directions[half][query + n * fresh[query]],
+            self._directions[half][gallery + n * fresh[gallery]],
             self.person[query], self.person[gallery], self.labels.camera[query], self.labels.camera[gallery],
         )  # fmt: skip
 
@@ -141,23 +141,25 @@ class Retrieval(Planted):
 
     def _cosine(self, chosen: "_Chosen", which: NDArray[np.bool_]) -> Floats:
         i, j = np.nonzero(which & chosen.other_camera)
-        q, g = (torch.from_numpy(f) for f in (chosen.features_q[i], chosen.features_g[j]))
-        return np.asarray(cosine_similarity(q, g).numpy())
+        cosine: Floats = np.einsum(
+            "kd,kd->k", chosen.directions_q[i], chosen.directions_g[j], dtype=np.float64
+        )
+        return cosine
 
 
 @dataclass(frozen=True)
 class _Chosen:
-    """Queries and gallery of one benchmark with one choice of images."""
+    """Queries and gallery of one benchmark with one choice of images; directions: features of length 1."""
 
     distances: NDArray[np.float32]
-    features_q: Features
-    features_g: Features
+    directions_q: Features
+    directions_g: Features
     person_q: Integers
     person_g: Integers
     camera_q: Integers
     camera_g: Integers
 
-    @property
+    @cached_property
     def other_camera(self) -> NDArray[np.bool_]:
         """bool (Q, G): pairs seen by two cameras; what one camera sees is too alike to say much."""
         return np.asarray(self.camera_q[:, None] != self.camera_g)

@@ -1,6 +1,7 @@
 """From a sweep to curves: many small benchmarks, at every level, and what two of them tell apart."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -28,15 +29,19 @@ SIZES = 5
 COARSE = 0.1
 """Order is judged on levels this far apart; the fine steps of p are there for resolution."""
 RESAMPLES = 1000
+PairedDesign = Literal["paired", "coupled"]
 UNPAIRED: Literal["unpaired"] = "unpaired"
 PAIRED: Literal["paired"] = "paired"
 COUPLED: Literal["coupled"] = "coupled"
 
 
-def curves_of(sweep: Sweep, fault: str, repeats: int) -> list[Curve]:
-    """Every quantity of a sweep in benchmarks of half of the people, a quarter, and so on."""
+def curves_of(sweep: Sweep, fault: str, benchmarks: int) -> list[Curve]:
+    """Every quantity of a sweep in benchmarks of half of the people, a quarter, and so on; at least so many of each."""
     sizes = _sizes(sweep.groups, sweep.least)
-    found = [simulate(sweep, size, repeats) for size in track(sizes, f"{sweep.data}: {fault}", len(sizes))]
+    found = [
+        simulate(sweep, size, -(-benchmarks // (sweep.groups // size)))
+        for size in track(sizes, f"{sweep.data}: {fault}", len(sizes))
+    ]
     return [_curve(sweep, fault, q, [runs[q.key] for runs in found]) for q in sweep.quantities]
 
 
@@ -56,57 +61,71 @@ def simulate(sweep: Sweep, size: int, repeats: int) -> dict[str, Runs]:
     }
 
 
-def five_points(sweep: Sweep, people: int, repeats: int) -> list[FivePoints]:
+def five_points(sweep: Sweep, people: int, comparisons: int) -> list[FivePoints]:
     """Do intervals over people exclude 0 where p differs by 0.05? Once on the first `people`, then how often."""
+    repeats = -(-comparisons // max(1, sweep.groups // people))
+    designs: tuple[PairedDesign, ...] = (PAIRED, COUPLED)
     return [
-        _five_points(sweep, key, shares, design, people, repeats)
+        test
         for shares in FIVE_POINTS
-        for design in (PAIRED, COUPLED)
-        for key in sweep.samples(np.arange(people), 0, 0, 0)
+        for design in designs
+        for test in _five_points(sweep, shares, design, people, repeats)
     ]
 
 
 def _five_points(
-    sweep: Sweep,
-    key: str,
-    shares: tuple[float, float],
-    design: Literal["paired", "coupled"],
-    people: int,
-    repeats: int,
-) -> FivePoints:
+    sweep: Sweep, shares: tuple[float, float], design: PairedDesign, people: int, repeats: int
+) -> Iterator[FivePoints]:
     first, second = (sweep.levels.index(share) for share in shares)
 
-    def compare(members: Integers, half: int, repeat: int) -> tuple[Samples, Samples]:
+    def compare(members: Integers, half: int, repeat: int) -> dict[str, _Compared]:
         other = half if design == COUPLED else 1 - half
-        return (
-            sweep.samples(members, half, repeat, first)[key], sweep.samples(members, other, repeat, second)[key]
-        )  # fmt: skip
+        before = sweep.samples(members, half, repeat, first)
+        after = sweep.samples(members, other, repeat, second)
+        return {key: _Compared(before[key], after[key]) for key in before}
 
-    before, after = compare(np.arange(people), 0, 0)
-    interval = _interval(before, after)
-    repetitions = [
-        0 not in _interval(*compare(members, half, repeat))
+    once = compare(np.arange(people), 0, 0)
+    repeated = [
+        {key: 0 not in compared.interval for key, compared in compare(members, half, repeat).items()}
         for repeat, parts in enumerate(_parts(sweep.groups, people, repeats))
         for members in parts
         for half in HALVES
     ]
-    title = next(quantity.title for quantity in sweep.quantities if quantity.key == key)
-    return FivePoints(
-        key=key,
-        title=title,
-        design=design,
-        shares=shares,
-        people=people,
-        difference=float(np.nanmean(after.values - before.values)),
-        interval=(interval.low, interval.high),
-        p_value=paired_permutation(after.values, before.values, after.person),
-        found=float(np.mean(repetitions)),
-        repetitions=len(repetitions),
-    )
+    titles = {quantity.key: quantity.title for quantity in sweep.quantities}
+    for key, compared in once.items():
+        interval = compared.interval
+        yield FivePoints(
+            key=key,
+            title=titles[key],
+            design=design,
+            shares=shares,
+            people=people,
+            difference=compared.difference,
+            interval=(interval.low, interval.high),
+            p_value=compared.p_value,
+            found=float(np.mean([found[key] for found in repeated])),
+            repetitions=len(repeated),
+        )
 
 
-def _interval(before: Samples, after: Samples) -> Interval:
-    return paired_bootstrap(after.values, before.values, after.person, resamples=RESAMPLES)
+@dataclass(frozen=True)
+class _Compared:
+    """The same samples of two systems."""
+
+    before: Samples
+    after: Samples
+
+    @property
+    def difference(self) -> float:
+        return float(np.nanmean(self.after.values - self.before.values))
+
+    @property
+    def interval(self) -> Interval:
+        return paired_bootstrap(self.after.values, self.before.values, self.after.person, resamples=RESAMPLES)
+
+    @property
+    def p_value(self) -> float:
+        return paired_permutation(self.after.values, self.before.values, self.after.person)
 
 
 def _parts(groups: int, people: int, repeats: int) -> Iterator[Integers]:

@@ -17,7 +17,7 @@ from anonbench.features.base import Extractor, PerceptualExtractor
 from anonbench.latents import sample_tokens
 from anonbench.metrics.frechet import frechet_distance_of_features
 from anonbench.metrics.kernel import kernel_distance
-from anonbench.metrics.prdc import precision_coverage
+from anonbench.metrics.prdc import prdc
 from anonbench.protocols.crops import CropSource
 from anonbench.protocols.generation import Generation, Images, ImageSet, Sampling
 from anonbench.protocols.scoring import features_of, perceptual_distances
@@ -95,6 +95,8 @@ class Quality(Sweep):
             Quantity(f"fid.value.{distribution}", "Fréchet distance", "quality", "distance", "lower"),
             Quantity(f"fid.kid.{distribution}", "KID", "quality", "squared distance", "lower"),
             Quantity(f"fid.precision.{distribution}", "precision", "quality", "fraction", "higher"),
+            Quantity(f"fid.recall.{distribution}", "recall", "quality", "fraction", "higher"),
+            Quantity(f"fid.density.{distribution}", "density", "quality", "balls", "higher"),
             Quantity(f"fid.coverage.{distribution}", "coverage", "quality", "fraction", "higher"),
             Quantity(f"lpips.random.{pairs}", "perceptual, crop", "quality", "distance", "lower"),
             Quantity(f"lpips.random_masked.{pairs}", "perceptual, person", "quality", "distance", "lower"),
@@ -103,11 +105,11 @@ class Quality(Sweep):
     def measure(self, members: Integers, half: int, repeat: int, level: int) -> Mapping[str, float]:
         """Each measure between these crops and their damaged anonymizations; nothing is drawn at random."""
         real, fake = self._real[members], self._fake[level][members]
-        inside = precision_coverage(real=real, fake=fake)
+        inside = prdc(real=real, fake=fake)
         whole, person = np.nanmean(self._perceptual[level][members], axis=0)
         values = (
             frechet_distance_of_features(real=real, fake=fake), kernel_distance(real=real, fake=fake),
-            inside.precision, inside.coverage, float(whole), float(person),
+            inside.precision, inside.recall, inside.density, inside.coverage, float(whole), float(person),
         )  # fmt: skip
         return {quantity.key: value for quantity, value in zip(self.quantities, values, strict=True)}
 
