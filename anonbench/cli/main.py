@@ -11,6 +11,7 @@ from anonbench.errors import AnonbenchError
 COMMANDS = {
     "run": "Run protocols for one model and print or store the records.",
     "compare": "Compare models: run what is missing, then tables, plots, galleries and a report.",
+    "validate": "Judge the measures themselves: plant faults of known strength and see what they resolve.",
     "gallery": "Draw what models do to the same people.",
     "detect": "Find the people in photos and video, and write them to files.",
     "anonymize": "Replace the people in photos and video.",
