@@ -14,13 +14,14 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from anonbench.cards import DetectorCard, Strict, packaged_card, validate_section
+from anonbench.cards import DetectorCard, KnownAnswer, Strict, packaged_card, validate_section
 from anonbench.crops import NO_VERTEX, Outcome, PersonCrops
 from anonbench.detection.coordinates import CHANNELS, nearest_vertices
 from anonbench.errors import WeightsError
 from anonbench.generators.conditions import keypoint_heat
 from anonbench.resources import resource_dir
 from anonbench.weights import load_strictly, read_tensors, require_sha256
+from anonbench.weights.known_answers import answer_of, probe, require_answer
 
 NAME = "surface_head"
 INPUTS = 1 + 17
@@ -158,12 +159,34 @@ def build_surface_detector(card: DetectorCard, folder: Path, device: torch.devic
     require_sha256(path, card.checkpoint.sha256)
     head = SurfaceHead(architecture)
     load_strictly(head, read_tensors(path), str(path))
+    head.eval()
+    require_answer(lambda mask: _coordinates(head, mask), _question(head), card.known_answer, str(path))
     return SurfaceDetector(head, options, device)
+
+
+def known_answer(head: SurfaceHead) -> KnownAnswer:
+    """What a card of the head states that it answers."""
+    return answer_of(_coordinates(head.eval(), _question(head)))
 
 
 def fill_surfaces(crops: PersonCrops, device: str = "cpu") -> PersonCrops:
     """Surface maps from the packaged head; see `SurfaceDetector.fill_surfaces`."""
     return load_surface_detector(device).fill_surfaces(crops)
+
+
+def _question(head: SurfaceHead) -> Tensor:
+    """A mask of which no part is certain, float (1, 1, h, w)."""
+    return probe(head.architecture.size)[:1, :1].float() / 255
+
+
+@torch.inference_mode()
+def _coordinates(head: SurfaceHead, mask: Tensor) -> Tensor:
+    """The coordinates for keypoints all over the mask."""
+    h, w = head.architecture.size
+    steps = (torch.arange(17) + 0.5) / 17
+    keypoints = torch.stack([(steps * 5 % 1) * w, steps * h, torch.ones(17)], dim=1)[None]
+    coordinates, error = head(mask, keypoints)
+    return torch.cat([coordinates, error], dim=1)
 
 
 def _block(inputs: int, outputs: int) -> nn.Sequential:

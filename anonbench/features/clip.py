@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from anonbench.errors import WeightsError
 from anonbench.features.base import FeatureExtractor, extractor_digest
 from anonbench.features.preprocessing import Preprocessing
-from anonbench.weights import file_sha256, weights_path
+from anonbench.weights import verified_weights
+from anonbench.weights.known_answers import require_sound, require_trained
 
 INPUT = Preprocessing(
     size=(224, 224),
@@ -24,12 +25,15 @@ not clipped; mean and standard deviation are CLIP's own."""
 
 def clip_vit_b32(device: torch.device) -> FeatureExtractor:
     """The 512-d image embedding, not normalized to unit length; OpenAI's weights with their QuickGELU."""
-    path = weights_path("clip_vit_b32")
+    weights = verified_weights("clip_vit_b32")
     description = INPUT.describe() | {"activation": "quick_gelu", "output": "projected, not normalized"}
-    digest = extractor_digest("clip_vit_b32", file_sha256(path), description)
+    digest = extractor_digest("clip_vit_b32", weights.sha256, description)
 
     def build(device: torch.device) -> Callable[[Tensor], Tensor]:
-        visual = image_tower(path).to(device)
+        visual = image_tower(weights.path)
+        require_trained(visual, str(weights.path))
+        require_sound(lambda images: visual(INPUT(images)), str(weights.path))
+        visual.to(device)
         return lambda images: visual(INPUT(images))
 
     return FeatureExtractor("clip_vit_b32", "distribution", 512, digest, build, device)

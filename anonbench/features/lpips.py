@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from anonbench.features.base import LayeredDistance, extractor_digest
-from anonbench.weights import file_sha256, load_strictly, read_tensors, weights_path
+from anonbench.weights import load_strictly, read_tensors, verified_weights
+from anonbench.weights.known_answers import require_sound, require_trained
 
 _PREPROCESSING = {"implementation": "lpips", "version": "0.1", "input": "[-1, 1], native size"}
 _PACKAGE_NAME = {"vgg16": "vgg", "alex": "alex"}
@@ -26,11 +27,15 @@ def lpips_alex(device: torch.device) -> LayeredDistance:
 
 def _lpips(backbone: Literal["vgg16", "alex"], device: torch.device) -> LayeredDistance:
     name = f"lpips.{backbone}"
-    path = weights_path(name)
-    digest = extractor_digest(name, file_sha256(path), _PREPROCESSING)
+    weights = verified_weights(name)
+    digest = extractor_digest(name, weights.sha256, _PREPROCESSING)
 
     def build(device: torch.device) -> Callable[[Tensor, Tensor], list[Tensor]]:
-        network = lpips_network(backbone, read_tensors(path), str(path)).to(device)
+        source = str(weights.path)
+        network = lpips_network(backbone, read_tensors(weights.path), source)
+        require_trained(network.net, source)
+        require_sound(lambda images: network.net(network.scaling_layer(images / 255.0))[-1], source)
+        network.to(device)
         return lambda a, b: _layer_distances(network, a, b)
 
     return LayeredDistance(name, backbone, digest, build, device)

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from anonbench.errors import WeightsError
 from anonbench.features.base import FeatureExtractor, LayeredDistance, extractor_digest
 from anonbench.features.preprocessing import Preprocessing
-from anonbench.weights import file_sha256, load_strictly, read_tensors, weights_path
+from anonbench.weights import VerifiedWeights, load_strictly, read_tensors, verified_weights
+from anonbench.weights.known_answers import probe, require_answer
 
 POOLED_INPUT = Preprocessing(size=(128, 64))
 """Persons fill it, as they fill the crops, and it is a sixth of the work of a 224x224 square."""
@@ -28,12 +29,12 @@ _EPSILON = 1e-10
 
 def mobilenet_v2(device: torch.device) -> FeatureExtractor:
     """Globally pooled last features, 1280-d, for Frechet and kernel distances."""
-    path = weights_path("mobilenet_v2")
-    digest = extractor_digest("mobilenet_v2", file_sha256(path), POOLED_INPUT.describe())
+    weights = verified_weights("mobilenet_v2")
+    digest = extractor_digest("mobilenet_v2", weights.sha256, POOLED_INPUT.describe())
 
     def build(device: torch.device) -> Callable[[Tensor], Tensor]:
-        blocks = mobilenet_blocks(read_tensors(path), str(path)).to(device)
-        return lambda images: blocks(POOLED_INPUT(images)).mean(dim=(2, 3))
+        blocks = _checked_blocks(weights).to(device)
+        return lambda images: _pooled(blocks, images)
 
     return FeatureExtractor("mobilenet_v2", "distribution", 1280, digest, build, device)
 
@@ -45,12 +46,12 @@ def perceptual_mobilenet_v2(device: torch.device) -> LayeredDistance:
     half their squared difference is 1 - cosine. Range [0, 2] of the mean over layers. It is not LPIPS and not
     comparable with it.
     """
-    path = weights_path("mobilenet_v2")
+    weights = verified_weights("mobilenet_v2")
     description = NATIVE_INPUT.describe() | {"blocks": PERCEPTUAL_BLOCKS}
-    digest = extractor_digest("perceptual_mobilenet_v2", file_sha256(path), description)
+    digest = extractor_digest("perceptual_mobilenet_v2", weights.sha256, description)
 
     def build(device: torch.device) -> Callable[[Tensor, Tensor], list[Tensor]]:
-        blocks = mobilenet_blocks(read_tensors(path), str(path)).to(device)
+        blocks = _checked_blocks(weights).to(device)
         return lambda a, b: _cosine_distances(blocks, a, b)
 
     return LayeredDistance("perceptual_mobilenet_v2", "mobilenet_v2", digest, build, device)
@@ -70,6 +71,21 @@ def mobilenet_blocks(tensors: Mapping[str, Tensor], source: str) -> nn.Sequentia
         raise WeightsError(f"{source}: not the layers of MobileNetV2; get the file again")
     load_strictly(blocks, dict(zip(names, tensors.values(), strict=True)), source)
     return blocks.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+
+def _checked_blocks(weights: VerifiedWeights) -> nn.Sequential:
+    """The network, after it has answered as its card says."""
+    blocks = mobilenet_blocks(read_tensors(weights.path), str(weights.path))
+    question = probe((128, 64))[:1]
+    require_answer(
+        lambda images: _pooled(blocks, images), question, weights.card.known_answer, str(weights.path)
+    )
+    return blocks
+
+
+def _pooled(blocks: nn.Sequential, images: Tensor) -> Tensor:
+    pooled: Tensor = blocks(POOLED_INPUT(images)).mean(dim=(2, 3))
+    return pooled
 
 
 def _cosine_distances(blocks: nn.Sequential, a: Tensor, b: Tensor) -> list[Tensor]:

@@ -12,22 +12,17 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from anonbench.cards import ExtractorCard, Strict, packaged_card, validate_section
+from anonbench.cards import ExtractorCard, KnownAnswer, Strict, packaged_card, validate_section
 from anonbench.errors import WeightsError
 from anonbench.features.base import FeatureExtractor, extractor_digest
 from anonbench.features.preprocessing import Preprocessing
 from anonbench.resources import resource_dir
-from anonbench.weights import (
-    file_sha256,
-    load_strictly,
-    read_tensors,
-    require_sha256,
-    weights_path,
-)
+from anonbench.weights import load_strictly, read_tensors, require_sha256, verified_weights
+from anonbench.weights.known_answers import answer_of, probe, require_answer, require_sound, require_trained
 
 Width = Literal["osnet_x1_0", "osnet_x0_75", "osnet_x0_5", "osnet_x0_25"]
 
-MARKET_INPUT = Preprocessing(size=(256, 128), round_to_uint8=True)
+MARKET_INPUT = Preprocessing(size=(256, 128), interpolation="pillow_bilinear", round_to_uint8=True)
 """torchreid's test transform: Pillow's bilinear resize to 256x128, ImageNet mean and deviation."""
 
 MARKET_IDENTITIES = 751
@@ -50,14 +45,17 @@ class OsnetOptions(Strict):
 def osnet_x1_0_market1501(device: torch.device) -> FeatureExtractor:
     """512-d features of the thesis' re-ID network; compare them by euclidean distance, as they are."""
     name = "osnet_x1_0_market1501"
-    path = weights_path(name)
-    digest = extractor_digest(name, file_sha256(path), MARKET_INPUT.describe())
+    weights = verified_weights(name)
+    path = weights.path
+    digest = extractor_digest(name, weights.sha256, MARKET_INPUT.describe())
 
     def build(device: torch.device) -> Callable[[Tensor], Tensor]:
         tensors = read_tensors(path)
         _require_market(tensors, path)
         network = osnet("osnet_x1_0", MARKET_IDENTITIES)
         load_strictly(network, tensors, str(path))
+        require_trained(network, str(path))
+        require_sound(_apply(network, MARKET_INPUT), str(path))
         return _apply(network.to(device), MARKET_INPUT)
 
     return FeatureExtractor(name, "reid", 512, digest, build, device)
@@ -83,8 +81,10 @@ def osnet_synthetic(device: torch.device) -> FeatureExtractor:
     def build(device: torch.device) -> Callable[[Tensor], Tensor]:
         network = osnet(architecture.width, architecture.identities, instance_norm=architecture.instance_norm)
         load_strictly(network, read_tensors(path), str(path), unused=("classifier.",))
-        features = _apply(network.to(device), preprocessing)
-        return lambda images: F.normalize(features(images), dim=1)
+        require_answer(
+            _unit_length(network, preprocessing), probe(options.input_size), card.known_answer, str(path)
+        )
+        return _unit_length(network.to(device), preprocessing)
 
     return FeatureExtractor(card.name, "reid", 512, digest, build, device)
 
@@ -131,6 +131,16 @@ def _definitions() -> ModuleType:
 def _apply(network: nn.Module, preprocessing: Preprocessing) -> Callable[[Tensor], Tensor]:
     network.requires_grad_(False).to(memory_format=torch.channels_last)
     return lambda images: network(preprocessing(images))
+
+
+def _unit_length(network: nn.Module, preprocessing: Preprocessing) -> Callable[[Tensor], Tensor]:
+    features = _apply(network, preprocessing)
+    return lambda images: F.normalize(features(images), dim=1)
+
+
+def synthetic_answer(network: nn.Module, size: tuple[int, int]) -> KnownAnswer:
+    """What a card of the packaged network states that it answers."""
+    return answer_of(_unit_length(network, synthetic_input(size))(probe(size)))
 
 
 def _require_market(tensors: dict[str, Tensor], path: Path) -> None:

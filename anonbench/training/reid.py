@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from anonbench.cache import write_atomic, write_text
 from anonbench.cards import Strict
-from anonbench.features.osnet import Width, osnet, synthetic_input
+from anonbench.features.osnet import Width, osnet, synthetic_answer, synthetic_input
 from anonbench.metrics.ranking import cmc, euclidean_distances, mean_average_precision, rank
 from anonbench.training.reid_augmentation import Augmentation
 from anonbench.training.reid_losses import PartColours, part_colours, supervised_contrastive
@@ -183,6 +183,7 @@ def write_extractor(
             "instance_norm": config.instance_norm,
         },
         "options": {"input_size": list(config.input_size)},
+        "known_answer": synthetic_answer(network, config.input_size).model_dump(mode="json"),
         "training": {"settings": config.model_dump(mode="json"), **training},
     }
     write_atomic(folder / checkpoint, lambda path: _write_bytes(path, content))

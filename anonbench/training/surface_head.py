@@ -29,6 +29,7 @@ from anonbench.detection.surface_head import (
     SurfaceHead,
     SurfaceHeadArchitecture,
     SurfaceHeadOptions,
+    known_answer,
 )
 from anonbench.generators.conditions import flip
 from anonbench.training.detector_noise import DetectorNoise, disturb
@@ -182,6 +183,7 @@ def write_detector(
         "checkpoint": {"file": checkpoint, "sha256": hashlib.sha256(content).hexdigest()},
         "architecture": head.architecture.model_dump(mode="json"),
         "options": options.model_dump(mode="json"),
+        "known_answer": known_answer(head).model_dump(mode="json"),
         "training": training,
     }
     write_atomic(folder / checkpoint, lambda path: _write(path, content))

@@ -20,6 +20,18 @@ from anonbench.weights.registry import (
 )
 
 __all__ = [
-    "PackagedFile", "VerifiedWeights", "WeightsCard", "WeightsStatus", "WrongHashError", "file_sha256", "list_weights",
-    "load_strictly", "read_tensors", "require_sha256", "verified_weights", "weights_card", "weights_dir", "weights_path",
-]  # fmt: skip
+    "PackagedFile",
+    "VerifiedWeights",
+    "WeightsCard",
+    "WeightsStatus",
+    "WrongHashError",
+    "file_sha256",
+    "list_weights",
+    "load_strictly",
+    "read_tensors",
+    "require_sha256",
+    "verified_weights",
+    "weights_card",
+    "weights_dir",
+    "weights_path",
+]
