@@ -20,7 +20,7 @@ COMMANDS = {
     "models": "List the anonymizers; find centres for their truncation.",
     "protocols": "List the protocols, what they measure and their presets.",
     "data": "List, render and check data.",
-    "weights": "List official weights and where their files belong.",
+    "weights": "Get, verify and list official weights; convert checkpoints.",
     "doctor": "Show versions, folders and what is missing.",
 }
 INTERRUPTED = 4
