@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -126,7 +127,7 @@ class Record(Strict):
     @property
     def slug(self) -> str:
         """File stem: model, protocol, data and preset."""
-        data = self.data.name.replace("/", "-")
+        data = re.sub(r"[/, ]+", "-", self.data.name)
         return f"{self.model.name}.{self.protocol.name}.{data}.{self.protocol.preset}"
 
 

@@ -26,6 +26,11 @@ extractor: Decorator = click.option(
     "--extractor", "extractors", multiple=True, metavar="NAME",
     help="Feature extractor instead of the preset's; may be repeated.",
 )  # fmt: skip
+outcomes: Decorator = click.option(
+    "--outcomes", default="", metavar="thesis|S/M/N",
+    help="Detection outcomes to impose on data with perfect detection: the thesis' shares of surfaces, masks only "
+    "and nothing, or percentages as in 60/30/10. For reid and privacy.",
+)  # fmt: skip
 detector: Decorator = click.option(
     "--detector", default="mediapipe", show_default=True, metavar="NAME|file=DIR",
     help="mediapipe, torchvision, detectron2, or file=DIR with detection files.",

@@ -16,6 +16,7 @@ from anonbench.cli import options
 @options.preset
 @options.seeds
 @options.extractor
+@options.outcomes
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the records.")
 @click.option("--json", "as_json", is_flag=True, help="Print each record as one line of JSON.")
 def command(
@@ -25,6 +26,7 @@ def command(
     preset: str,
     seeds: int | None,
     extractors: tuple[str, ...],
+    outcomes: str,
     out: Path | None,
     as_json: bool,
 ) -> None:
@@ -33,11 +35,13 @@ def command(
     \b
     anonbench run reid --model final
     anonbench run fid lpips --model baseline --preset smoke --out results
+    anonbench run reid --model final --outcomes thesis
     """
     from anonbench.protocols.runner import Request, export, resolve, run
 
     requests = [
-        Request(name, model, data, preset, seeds, extractors, options.command_line()) for name in protocols
+        Request(name, model, data, preset, seeds, extractors, options.command_line(), outcomes)
+        for name in protocols
     ]
     # Libraries print to stdout; there, only the result may appear.
     with contextlib.redirect_stdout(sys.stderr):

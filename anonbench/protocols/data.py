@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from anonbench.anonymizers.base import Anonymizer
 from anonbench.cards import Preset
 from anonbench.crops import PersonCrops
 from anonbench.datasets.base import CropDataset, PreparedDataset
 from anonbench.datasets.files import DEFAULT_SIZE
+from anonbench.datasets.imposed import ImposedOutcomes
 from anonbench.errors import DataError, UsageError
 
 DATA_NAMES = {
@@ -95,6 +97,29 @@ def open_reference(spec: str, split: str, preset: Preset) -> CropDataset | None:
         return None
     doubled = open_data(spec, split, preset.model_copy(update={"count": 2 * preset.count}))
     return Following(doubled) if len(doubled) >= 2 * preset.count else None
+
+
+IMPOSABLE = ("reid", "privacy")
+"""Protocols under which imposed outcomes mean something: those that look for people. The thesis takes its image
+distances on crops that were all detected (4.1), and untouched crops among them would pass for realism."""
+
+
+def impose(dataset: CropDataset, spec: str, protocol: str, model: Anonymizer) -> ImposedOutcomes:
+    """The dataset with the detection outcomes that `spec` names (`anonbench.datasets.imposed`).
+
+    Raises UsageError for a protocol or a model that they mean nothing to.
+    """
+    if protocol not in IMPOSABLE:
+        raise UsageError(
+            f"{protocol} takes no imposed outcomes: crops that stay untouched would pass for good ones; "
+            f"use --outcomes with {' or '.join(IMPOSABLE)}"
+        )
+    if model.card.kind == "folder":
+        raise UsageError(
+            f"the images of {model.card.name} are made already, with what was detected then; "
+            "outcomes can be imposed on models that anonbench runs"
+        )
+    return ImposedOutcomes(dataset, spec)
 
 
 def _open_fdh(root: Path, split: str, size: tuple[int, int] | None, count: int | None) -> CropDataset:

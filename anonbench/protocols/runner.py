@@ -18,21 +18,22 @@ from anonbench.anonymizers.registry import KINDS, load_anonymizer
 from anonbench.cache import cache_dir, write_atomic
 from anonbench.cards import DetectorCard, Preset, ProtocolCard, packaged_card
 from anonbench.datasets.base import CropDataset
+from anonbench.datasets.imposed import ImposedOutcomes
 from anonbench.detection.surface_head import NAME as SURFACE_HEAD
 from anonbench.detection.surface_head import fill_surfaces
 from anonbench.errors import DataError, UsageError
-from anonbench.features.base import Extractor, PerceptualExtractor
+from anonbench.features.base import Extractor, Kind, PerceptualExtractor
 from anonbench.features.extractors import EXTRACTORS, extractor_names, load_extractor, load_perceptual
 from anonbench.protocols.crops import CropSource
-from anonbench.protocols.data import open_data, open_reference
+from anonbench.protocols.data import impose, open_data, open_reference
 from anonbench.protocols.environment import environment, peak_memory_mib
-from anonbench.protocols.registry import measure_function, protocol_card
+from anonbench.protocols.registry import measure_function, protocol_card, require_fit
 from anonbench.records import DataRun, ModelRun, ProtocolRun, Record, WeightsRun, read_record, write_record
 from anonbench.reporting.galleries import write_strip
 from anonbench.weights import verified_weights
 
 if TYPE_CHECKING:
-    from anonbench.protocols.generation import ImageSet
+    from anonbench.protocols.generation import Generation, ImageSet
     from anonbench.protocols.scoring import Context, Measurement
 
 RECORD = "record.json"
@@ -45,7 +46,8 @@ SAMPLES_FORMAT = 2
 class Request:
     """One run: what the user asked for.
 
-    seeds and extractors replace the preset's where given. command: for the record.
+    seeds and extractors replace the preset's where given. command: for the record. outcomes: shares of detection
+    outcomes to impose on data with perfect detection (`anonbench.datasets.imposed.outcome_shares`); "": none.
     """
 
     protocol: str
@@ -55,6 +57,7 @@ class Request:
     seeds: int | None = None
     extractors: tuple[str, ...] = ()
     command: str = ""
+    outcomes: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,11 +94,14 @@ def resolve(request: Request) -> Plan:
     """Check everything that can be checked before anything is computed."""
     card = protocol_card(request.protocol)
     preset = _preset(card, request)
-    perceptual = card.extractor_kind == "perceptual"
-    features = () if perceptual else tuple(load_extractor(name) for name in preset.extractors)
-    distances = tuple(load_perceptual(name) for name in preset.extractors) if perceptual else ()
+    perceptual = [name for name in preset.extractors if EXTRACTORS[name].kind == "perceptual"]
+    features = tuple(load_extractor(name) for name in preset.extractors if name not in perceptual)
+    distances = tuple(load_perceptual(name) for name in perceptual)
     model = load_anonymizer(request.model)
+    require_fit(card.name, model.card)
     dataset = open_data(request.data, card.split, preset)
+    if request.outcomes:
+        dataset = impose(dataset, request.outcomes, card.name, model)
     if isinstance(model, CheckedAnonymizer):
         model.check(dataset.samples["key"].tolist())
     detector = packaged_card("models/detectors", SURFACE_HEAD, DetectorCard).digest
@@ -142,27 +148,45 @@ def _fitting(card: ProtocolCard, names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
         if name not in EXTRACTORS:
             raise UsageError(f"no extractor '{name}'; there are: {', '.join(EXTRACTORS)}")
-    fitting = tuple(name for name in names if EXTRACTORS[name].kind == card.extractor_kind)
+    kinds = _kinds(card)
+    fitting = tuple(name for name in names if EXTRACTORS[name].kind in kinds)
     if names and not fitting:
-        valid = ", ".join(extractor_names(card.extractor_kind))
-        raise UsageError(f"{card.name} measures with {card.extractor_kind} extractors: {valid}")
+        valid = ", ".join(name for kind in kinds for name in extractor_names(kind))
+        raise UsageError(f"{card.name} measures with {' and '.join(kinds)} extractors: {valid}")
     return fitting
+
+
+def _kinds(card: ProtocolCard) -> list[Kind]:
+    """The kinds of extractors that a protocol measures with, its main one first."""
+    used = [EXTRACTORS[name].kind for preset in card.presets.values() for name in preset.extractors]
+    return list(dict.fromkeys([card.extractor_kind, *used]))
 
 
 def _measure(plan: Plan) -> None:
     # Imported here: a stored record needs none of it, and SciPy alone takes a second.
-    from anonbench.protocols.generation import Generation
     from anonbench.protocols.scoring import Context
 
     started = time.perf_counter()
-    crops = CropSource(plan.dataset, fill_surfaces, plan.detector)
-    generation, reference = Generation(plan.model, crops), _reference(plan)
+    generation, reference = _generation(plan), _reference(plan)
     context = Context(generation, plan.preset, plan.extractors, plan.perceptual, reference)
-    _require_detections(plan, crops)
+    _require_detections(plan, generation.crops)
     prepared = time.perf_counter()
     found = measure_function(plan.card.name)(context)
     seconds = {"crops": prepared - started, "measure": time.perf_counter() - prepared}
     _store(plan, context, found, seconds)
+
+
+def _generation(plan: Plan) -> "Generation":
+    """The model on the crops of the plan."""
+    from anonbench.protocols.generation import Generation
+
+    crops = CropSource(plan.dataset, fill_surfaces, plan.detector)
+    if not isinstance(plan.dataset, ImposedOutcomes):
+        return Generation(plan.model, crops)
+    from anonbench.protocols.imposed import ImposedGeneration
+
+    perfect = CropSource(plan.dataset.perfect, fill_surfaces, plan.detector)
+    return ImposedGeneration(crops, plan.dataset, Generation(plan.model, perfect))
 
 
 def _require_detections(plan: Plan, crops: CropSource) -> None:

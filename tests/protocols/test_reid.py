@@ -5,7 +5,8 @@ import pytest
 
 from anonbench.crops import Outcome
 from anonbench.errors import DataError
-from anonbench.protocols.reid import assigned_identities, latent_tokens, measure
+from anonbench.protocols.reid import measure
+from anonbench.protocols.reid_labels import assigned_identities, latent_tokens
 from tests.protocols.conftest import context
 from tests.protocols.toys import BackgroundPainter, LatentPainter, ToyDataset, Untouched, market_like
 
