@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from anonbench.protocols.runner import Plan, Request
 
 FACTORIAL = ("pose_swap", "background_swap")
-IDENTITIES = ("reid", "pairs", "reconstruction", *FACTORIAL)
+IDENTITIES = ("reid", "privacy", "pairs", "reconstruction", *FACTORIAL)
 UNFIT = {
     "synthetic": (),
     "fdh": (*IDENTITIES, "path_length", "video"),
     "video": IDENTITIES,
     "market1501": (*FACTORIAL, "video"),
-    "folder": ("pairs", "reconstruction", *FACTORIAL, "video"),
+    "folder": ("pairs", "privacy", "reconstruction", *FACTORIAL, "video"),
 }
 """Protocols that a kind of data cannot serve."""
 
@@ -34,6 +34,7 @@ UNFIT = {
 @options.preset
 @options.seeds
 @options.extractor
+@options.outcomes
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), default="anonbench-report", show_default=True,
     help="Folder for records, tables, plots, galleries and report.html.",
@@ -45,6 +46,7 @@ def command(
     preset: str,
     seeds: int | None,
     extractors: tuple[str, ...],
+    outcomes: str,
     out: Path,
 ) -> None:
     """Compare models: run what is missing, then write tables, plots, galleries and a report.
@@ -53,11 +55,13 @@ def command(
     anonbench compare baseline final
     anonbench compare baseline final original gaussian_blur --preset smoke --out report
     anonbench compare baseline final --data market1501=PATH
+    anonbench compare baseline final --outcomes thesis
     """
     if len(set(models)) != len(models):
         raise UsageError(f"compare names a model twice: {' '.join(models)}")
     from rich.console import Console
 
+    from anonbench.protocols.data import IMPOSABLE
     from anonbench.protocols.registry import protocol_names
     from anonbench.protocols.runner import Request, export, run
     from anonbench.records import read_record
@@ -67,9 +71,10 @@ def command(
     from anonbench.reporting.tables import render_terminal
 
     unfit = UNFIT.get(data.partition("=")[0], ())
-    chosen = protocols or [name for name in protocol_names() if name not in unfit]
+    fit = [name for name in protocol_names() if name not in unfit and (not outcomes or name in IMPOSABLE)]
+    chosen = protocols or fit
     line = options.command_line()
-    requests = [Request(p, m, data, preset, seeds, extractors, line) for p in chosen for m in models]
+    requests = [Request(p, m, data, preset, seeds, extractors, line, outcomes) for p in chosen for m in models]
     with contextlib.redirect_stdout(sys.stderr):
         plans = [plan for request in requests if (plan := _fitting(request)) is not None]
         if not plans:

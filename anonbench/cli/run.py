@@ -17,6 +17,10 @@ from anonbench.cli import options
 @options.seeds
 @options.extractor
 @options.outcomes
+@click.option(
+    "--attacker", type=click.Choice(["osnet"]), default=None,
+    help="For privacy: also retrain this network on anonymized images. Takes minutes.",
+)  # fmt: skip
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the records.")
 @click.option("--json", "as_json", is_flag=True, help="Print each record as one line of JSON.")
 def command(
@@ -27,6 +31,7 @@ def command(
     seeds: int | None,
     extractors: tuple[str, ...],
     outcomes: str,
+    attacker: str | None,
     out: Path | None,
     as_json: bool,
 ) -> None:
@@ -36,11 +41,13 @@ def command(
     anonbench run reid --model final
     anonbench run fid lpips --model baseline --preset smoke --out results
     anonbench run reid --model final --outcomes thesis
+    anonbench run privacy --model final --attacker osnet
     """
     from anonbench.protocols.runner import Request, export, resolve, run
 
+    line = options.command_line()
     requests = [
-        Request(name, model, data, preset, seeds, extractors, options.command_line(), outcomes)
+        Request(name, model, data, preset, seeds, extractors, line, outcomes, attacker or "")
         for name in protocols
     ]
     # Libraries print to stdout; there, only the result may appear.

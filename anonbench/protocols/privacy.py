@@ -18,6 +18,7 @@ from anonbench.protocols.privacy_attributes import measure_attributes
 from anonbench.protocols.privacy_linkage import fresh_images, measure_linkage
 from anonbench.protocols.privacy_people import People, split_people
 from anonbench.protocols.privacy_results import Reporter, Results, Scores
+from anonbench.protocols.privacy_retrained import measure_retrained
 from anonbench.protocols.privacy_shape import shape_views
 from anonbench.protocols.privacy_untouched import measure_untouched
 from anonbench.protocols.privacy_views import Views
@@ -35,6 +36,8 @@ def measure(context: Context) -> Measurement:
         views = Views(context.crops, extractor, people.train)
         measure_linkage(context, people, results, views)
         measure_attributes(context, people, results, views)
+    if context.attacker:
+        measure_retrained(context, people, results)
     _measure_shape(context, people, results)
     measure_untouched(context, people, results)
     samples = pd.concat(results.samples, ignore_index=True)

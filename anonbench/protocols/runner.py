@@ -48,6 +48,7 @@ class Request:
 
     seeds and extractors replace the preset's where given. command: for the record. outcomes: shares of detection
     outcomes to impose on data with perfect detection (`anonbench.datasets.imposed.outcome_shares`); "": none.
+    attacker: a network that `privacy` retrains on anonymized images ("osnet"); "": none.
     """
 
     protocol: str
@@ -58,6 +59,7 @@ class Request:
     extractors: tuple[str, ...] = ()
     command: str = ""
     outcomes: str = ""
+    attacker: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,8 @@ class Plan:
     def extractor_digests(self) -> dict[str, str]:
         """Name -> digest of everything that measures."""
         features = {e.name: e.digest for e in self.extractors}
-        return features | {e.name: e.digest for e in self.perceptual}
+        perceptual = {e.name: e.digest for e in self.perceptual}
+        return features | perceptual | _attacker_digest(self.request.attacker)
 
     @property
     def folder(self) -> Path:
@@ -94,6 +97,8 @@ def resolve(request: Request) -> Plan:
     """Check everything that can be checked before anything is computed."""
     card = protocol_card(request.protocol)
     preset = _preset(card, request)
+    if request.attacker and card.name != "privacy":
+        raise UsageError(f"{card.name} has no attackers; --attacker is for privacy")
     perceptual = [name for name in preset.extractors if EXTRACTORS[name].kind == "perceptual"]
     features = tuple(load_extractor(name) for name in preset.extractors if name not in perceptual)
     distances = tuple(load_perceptual(name) for name in perceptual)
@@ -168,7 +173,8 @@ def _measure(plan: Plan) -> None:
 
     started = time.perf_counter()
     generation, reference = _generation(plan), _reference(plan)
-    context = Context(generation, plan.preset, plan.extractors, plan.perceptual, reference)
+    attacker = plan.request.attacker
+    context = Context(generation, plan.preset, plan.extractors, plan.perceptual, reference, attacker)
     _require_detections(plan, generation.crops)
     prepared = time.perf_counter()
     found = measure_function(plan.card.name)(context)
@@ -224,7 +230,7 @@ def _store(plan: Plan, context: "Context", found: "Measurement", seconds: dict[s
             card_digest=plan.card.digest,
         ),
         model=_model_run(plan.model),
-        data=_data_run(plan.dataset),
+        data=_data_run(plan.dataset, found.notes),
         seeds=tuple(context.seeds),
         extractors=plan.extractor_digests,
         weights=_weights_run(plan.extractor_digests),
@@ -262,12 +268,25 @@ def _weights_run(extractors: Iterable[str]) -> dict[str, WeightsRun]:
     return {name: WeightsRun(sha256=file.sha256, trust=file.card.trust) for name, file in used.items()}
 
 
-def _data_run(dataset: CropDataset) -> DataRun:
+def _attacker_digest(attacker: str) -> dict[str, str]:
+    """Name and digest of a retrained network; raises UsageError for an unknown one."""
+    if not attacker:
+        return {}
+    from anonbench.protocols.privacy_retrained import attacker_digest
+
+    return attacker_digest(attacker)
+
+
+def _data_run(dataset: CropDataset, notes: tuple[str, ...]) -> DataRun:
     samples = dataset.samples
     counts = {"samples": len(samples), "identities": int((samples["person_id"].drop_duplicates() > 0).sum())}
     for role in ("query", "gallery"):
         if (samples["role"] == role).any():
             counts[role] = int((samples["role"] == role).sum())
     return DataRun(
-        name=dataset.name, digest=dataset.digest, size=dataset.size, counts=counts, notes=dataset.notes
+        name=dataset.name,
+        digest=dataset.digest,
+        size=dataset.size,
+        counts=counts,
+        notes=(*dataset.notes, *notes),
     )
