@@ -7,8 +7,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from anonbench.weights import registry
-from anonbench.errors import UsageError, WeightsError
+from anonbench.errors import CacheError, UsageError, WeightsError
 from anonbench.weights import (
     WeightsCard,
     WrongHashError,
@@ -16,6 +15,9 @@ from anonbench.weights import (
     list_weights,
     load_strictly,
     read_tensors,
+    registry,
+    trust,
+    verified_weights,
     weights_card,
     weights_dir,
     weights_path,
@@ -201,3 +203,59 @@ def test_partly_fitting_weights_are_refused(change) -> None:
     change(tensors)
     with pytest.raises(WeightsError, match=r"w\.pth.*body\."):
         load_strictly(network(), tensors, "w.pth", unused=("classifier.",))
+
+
+class TestFirstUse:
+    """Files whose hash nobody publishes, or eight digits of it."""
+
+    @pytest.fixture(params=[None, hashlib.sha256(b"right").hexdigest()[:8]], ids=["none", "prefix"])
+    def card(self, request: pytest.FixtureRequest, registered: WeightsCard, monkeypatch) -> WeightsCard:
+        card = registered.model_copy(update={"sha256": request.param})
+        monkeypatch.setattr(registry, "weights_card", lambda name: card)
+        monkeypatch.setattr(registry, "packaged_cards", lambda folder, kind: {"tiny": card})
+        return card
+
+    def test_the_first_use_is_written_beside_the_file_as_sha256sum_does(
+        self, card: WeightsCard, folder: Path
+    ) -> None:
+        (folder / "tiny.pth").write_bytes(b"right")
+        used = verified_weights("tiny")
+        assert used.sha256 == hashlib.sha256(b"right").hexdigest()
+        assert used.card.trust == ("prefix" if card.sha256 else "first_use")
+        assert (folder / "tiny.pth.sha256").read_text() == f"{used.sha256}  tiny.pth\n"
+        assert [status.state for status in list_weights()] == ["ready"]
+
+    def test_another_file_is_refused_ever_after_unless_the_pin_is_deleted(
+        self, card: WeightsCard, folder: Path
+    ) -> None:
+        (folder / "tiny.pth").write_bytes(b"right")
+        pin = folder / "tiny.pth.sha256"
+        pin.write_text(f"{'0' * 64}  tiny.pth\n")
+        with pytest.raises(WrongHashError, match=r"tiny\.pth\.sha256"):
+            weights_path("tiny")
+        assert [status.state for status in list_weights()] == ["wrong hash"]
+        pin.unlink()
+        weights_path("tiny")
+
+    def test_a_pin_that_is_none_is_an_error_that_names_it(self, card: WeightsCard, folder: Path) -> None:
+        (folder / "tiny.pth").write_bytes(b"right")
+        (folder / "tiny.pth.sha256").write_text("no hash")
+        with pytest.raises(WeightsError, match=r"tiny\.pth\.sha256"):
+            weights_path("tiny")
+
+    def test_a_folder_that_cannot_be_written_gets_the_line_to_write(
+        self, card: WeightsCard, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(path: Path, text: str) -> None:
+            raise CacheError("read-only")
+
+        monkeypatch.setattr(trust, "write_text", refuse)
+        (folder / "tiny.pth").write_bytes(b"right")
+        with pytest.raises(WeightsError, match=hashlib.sha256(b"right").hexdigest()):
+            weights_path("tiny")
+
+
+def test_a_published_hash_needs_no_pin(registered: WeightsCard, folder: Path) -> None:
+    (folder / "tiny.pth").write_bytes(b"right")
+    assert verified_weights("tiny").card.trust == "published"
+    assert not (folder / "tiny.pth.sha256").exists()

@@ -25,7 +25,8 @@ from anonbench.weights.registry import (
     weights_dir,
 )
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 16
+"""Bytes; when a connection breaks off, the last piece is lost."""
 _TIMEOUT_S = (10, 60)
 """To connect, and between two pieces."""
 _CONTINUATIONS = 20
