@@ -11,7 +11,8 @@ from torch import Tensor
 from anonbench.errors import WeightsError
 from anonbench.features.base import FeatureExtractor, extractor_digest
 from anonbench.features.preprocessing import Preprocessing
-from anonbench.weights import file_sha256, load_strictly, read_tensors, weights_path
+from anonbench.weights import load_strictly, read_tensors, verified_weights
+from anonbench.weights.known_answers import require_sound, require_trained
 
 INPUT = Preprocessing(size=(224, 224), interpolation="pillow_bicubic", round_to_uint8=True)
 """As dgm-eval, the code of Stein et al., computes FD-DINOv2: squashed to a square by Pillow. torch-fidelity
@@ -27,16 +28,20 @@ _OFFSET = 0.1
 
 def dinov2_vit_l14(device: torch.device) -> FeatureExtractor:
     """The 1024-d class token after the last norm, as it is."""
-    path = weights_path("dinov2_vit_l14")
+    weights = verified_weights("dinov2_vit_l14")
+    path = weights.path
     description = INPUT.describe() | {"output": "class token, not normalized"}
-    digest = extractor_digest("dinov2_vit_l14", file_sha256(path), description)
+    digest = extractor_digest("dinov2_vit_l14", weights.sha256, description)
 
     def build(device: torch.device) -> Callable[[Tensor], Tensor]:
         tensors = read_tensors(path)
         width = tensors["cls_token"].shape[-1] if "cls_token" in tensors else 0
         if width != DIM:
             raise WeightsError(f"{path}: not DINOv2 ViT-L/14 (width {width}, not {DIM}); get the file again")
-        network = vision_transformer(tensors, str(path)).to(device)
+        network = vision_transformer(tensors, str(path))
+        require_trained(network, str(path))
+        require_sound(lambda images: network(INPUT(images)), str(path))
+        network.to(device)
         return lambda images: network(INPUT(images))
 
     return FeatureExtractor("dinov2_vit_l14", "distribution", DIM, digest, build, device)

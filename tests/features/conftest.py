@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from anonbench.weights import registry
-from anonbench.weights import WeightsCard
+from anonbench.weights import WeightsCard, registry
 
 
 @pytest.fixture

@@ -18,6 +18,21 @@ def test_bilinear_with_rounding_is_the_resize_of_pillow(crops: Tensor, size: tup
         assert difference.mean() < 0.25
 
 
+@pytest.mark.parametrize("size", [(256, 128), (36, 20), (224, 224)])
+@pytest.mark.parametrize("rule", ["bilinear", "bicubic"])
+def test_the_resize_of_pillow_is_pillows_to_the_bit(crops: Tensor, rule: str, size: tuple[int, int]) -> None:
+    ours = Preprocessing(size, (0, 0, 0), (1, 1, 1), f"pillow_{rule}", round_to_uint8=True)(crops) * 255  # type: ignore[arg-type]
+    for image, resized in zip(crops, ours, strict=True):
+        picture = Image.fromarray(image.permute(1, 2, 0).numpy())
+        expected = np.asarray(picture.resize(size[::-1], Image.Resampling[rule.upper()]))
+        np.testing.assert_allclose(resized.permute(1, 2, 0), expected, atol=1e-3)
+
+
+def test_what_pillow_cannot_do_is_not_promised() -> None:
+    with pytest.raises(ValueError, match="Pillow antialiases and rounds"):
+        Preprocessing(size=(8, 8), interpolation="pillow_bicubic")
+
+
 def test_the_mean_colour_becomes_zero_and_one_deviation_becomes_one() -> None:
     preprocessing = Preprocessing(size=None)
     mean = torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1) * 255
