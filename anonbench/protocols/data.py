@@ -11,7 +11,7 @@ from anonbench.crops import PersonCrops
 from anonbench.datasets.base import CropDataset, PreparedDataset
 from anonbench.datasets.files import DEFAULT_SIZE
 from anonbench.datasets.imposed import ImposedOutcomes
-from anonbench.errors import DataError, UsageError
+from anonbench.errors import DataError, UnfitError, UsageError
 
 DATA_NAMES = {
     "synthetic": "rendered people with exact ground truth, made on first use",
@@ -107,15 +107,15 @@ distances on crops that were all detected (4.1), and untouched crops among them 
 def impose(dataset: CropDataset, spec: str, protocol: str, model: Anonymizer) -> ImposedOutcomes:
     """The dataset with the detection outcomes that `spec` names (`anonbench.datasets.imposed`).
 
-    Raises UsageError for a protocol or a model that they mean nothing to.
+    Raises UnfitError for a protocol or a model that they mean nothing to, UsageError for unknown shares.
     """
     if protocol not in IMPOSABLE:
-        raise UsageError(
+        raise UnfitError(
             f"{protocol} takes no imposed outcomes: crops that stay untouched would pass for good ones; "
             f"use --outcomes with {' or '.join(IMPOSABLE)}"
         )
     if model.card.kind == "folder":
-        raise UsageError(
+        raise UnfitError(
             f"the images of {model.card.name} are made already, with what was detected then; "
             "outcomes can be imposed on models that anonbench runs"
         )

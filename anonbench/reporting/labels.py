@@ -29,6 +29,9 @@ SETTINGS = {
     "reid.fresh_latent": "fresh latent per image",
     "reid.permuted_latent": "random latents, true identity",
     "reid.linkage": "untouched against anonymized",
+    "reid.perfect_detection": "perfect detection",
+    "reid.ideal_generator": "ideal generator",
+    "reid.loss": "imposed outcomes",
     "reconstruction.same_image": "latent from the crop itself",
     "reconstruction.other_image": "latent from another image of the person",
     "reconstruction.other_person": "latent from another person",
@@ -57,6 +60,13 @@ STATISTICS = {
     "rank5": "rank-5",
     "rank10": "rank-10",
     "rank20": "rank-20",
+    "linkage_map": "mAP, untouched against anonymized",
+    "added": "Points of mAP added by missed detections",
+    "total": "Points of mAP lost in all",
+    "generator": "Points of mAP lost to the generator",
+    "detector": "Points of mAP lost to the detector",
+    "blurred": "Points of mAP lost to blurred crops",
+    "untouched": "Points of mAP lost to untouched crops",
     "value": "Fréchet distance",
     "value_at_infinity": "Fréchet distance, n → ∞",
     "value_slope": "Fréchet distance, slope over 1/n",
@@ -114,6 +124,9 @@ STATISTICS = {
 }
 """Names of statistics, in the order of the tables. Others follow with their underscores as spaces."""
 
+OUTCOMES = {"surface": "synthesized", "mask_only": "blurred", "none": "untouched"}
+"""What happens to a crop with each detection outcome."""
+
 QUALIFIERS = {
     "head": "head",
     "torso": "torso",
@@ -122,9 +135,12 @@ QUALIFIERS = {
     "masked": "inside the mask",
     "cameras": "cameras new to the attacker",
     "reconstructed": "latent from the mapper",
-    "surface": "synthesized crops",
-    "mask_only": "blurred crops",
-    "none": "untouched crops",
+    **{outcome: f"{fate} crops" for outcome, fate in OUTCOMES.items()},
+    **{
+        f"{query}_to_{gallery}": f"{asked} crops in {shown} ones"
+        for query, asked in OUTCOMES.items()
+        for gallery, shown in OUTCOMES.items()
+    },
 }
 """What a suffix of a statistic restricts it to."""
 
@@ -135,6 +151,9 @@ HEADLINES = {
     "reid.permuted_latent.assigned_map": "Control: mAP, random latents, assigned identity",
     "reid.permuted_latent.map": "Residue: mAP, random latents, true identity",
     "reid.linkage.map": "Leakage: mAP, untouched against anonymized",
+    "reid.loss.generator": "Lost to the generator: points of mAP",
+    "reid.loss.detector": "Lost to the detector: points of mAP",
+    "reid.linkage.added": "Leakage added by missed detections: points of mAP",
     "fid.value": "Realism: Fréchet distance",
     "lpips.reconstructed": "Reconstruction: perceptual distance to the original",
     "lpips.diversity": "Diversity: perceptual distance between two latents",
@@ -148,6 +167,15 @@ HEADLINES = {
 """The measures that answer the main questions, named after the question, in the headline table's order."""
 
 GLOSSARY = {
+    "reid.loss.generator": (
+        "Part of the mAP lost since untouched images that people drawn by this model cost, rather than real ones."
+    ),
+    "reid.loss.detector": (
+        "The part that crops cost which are blurred or left untouched, since their detection is imperfect."
+    ),
+    "reid.linkage.added": (
+        "Leakage above that under perfect detection: whoever is not detected stays as they were."
+    ),
     "reid.same_latent.map": (
         "Every image is anonymized, with one latent per identity; a re-ID network then looks for the same"
         " person in other cameras. High: one latent gives one recognizable person. Read it beside leakage:"
