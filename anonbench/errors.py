@@ -17,6 +17,10 @@ class UsageError(AnonbenchError):
     exit_code = 2
 
 
+class UnfitError(UsageError):
+    """A model or data that a protocol cannot serve: a comparison goes on with the others."""
+
+
 class DataError(AnonbenchError):
     """Input data is missing, unreadable or breaks its format. The message names the file."""
 

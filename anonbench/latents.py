@@ -39,6 +39,22 @@ def truncate_to_centres(styles: Tensor, centres: Tensor, truncation: float) -> T
     return torch.lerp(centres[distances.argmin(dim=-1)], styles, truncation)
 
 
+def slerp(start: Tensor, end: Tensor, step: float) -> Tensor:
+    """The share `step` of the way along the great circle from `start` to `end` (Shoemake 1985).
+
+    Two (B, D) latents of different norms: the norm moves in a straight line. Where they are parallel, so does z.
+    Between normal latents a straight line would pass through shorter vectors than a normal draw has.
+    """
+    norms = torch.stack([start.norm(dim=1, keepdim=True), end.norm(dim=1, keepdim=True)])
+    a, b = start / norms[0], end / norms[1]
+    angle = (a * b).sum(dim=1, keepdim=True).clamp(-1, 1).acos()
+    weight = torch.where(
+        angle > 1e-4, torch.sin(step * angle) / torch.sin(angle), torch.full_like(angle, step)
+    )
+    rest = torch.where(angle > 1e-4, torch.sin((1 - step) * angle) / torch.sin(angle), 1 - weight)
+    return (rest * a + weight * b) * torch.lerp(norms[0], norms[1], step)
+
+
 def person_tokens(person_ids: Sequence[int], keys: Sequence[str]) -> list[str]:
     """Tokens that tie the latent to the identity; samples of unknown identity (-1) get one each."""
     return [f"person/{p}" if p >= 0 else f"sample/{k}" for p, k in zip(person_ids, keys, strict=True)]

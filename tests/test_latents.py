@@ -1,10 +1,17 @@
 """Latents depend on (seed, token) only."""
 
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anonbench.latents import latents_for, person_tokens, sample_tokens, truncate, truncate_to_centres
+from anonbench.latents import (
+    latents_for,
+    person_tokens,
+    sample_tokens,
+    slerp,
+    truncate,
+    truncate_to_centres,
+)
 
 tokens = st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=8)
 
@@ -42,6 +49,7 @@ def test_truncation_0_is_the_zero_vector_and_1_the_latent() -> None:
     assert (truncate(z, 0.0) == 0).all()
 
 
+@settings(deadline=None)
 @given(t=st.floats(0, 1), seed=st.integers(0, 2**31))
 def test_multimodal_truncation_moves_w_on_the_line_to_its_nearest_centre(t: float, seed: int) -> None:
     draw = torch.Generator().manual_seed(seed)
@@ -61,3 +69,21 @@ def test_unknown_people_get_a_latent_of_their_own() -> None:
         "person/3", "sample/b", "sample/c", "person/3",
     ]  # fmt: skip
     assert sample_tokens(["a", "b"]) == ["sample/a", "sample/b"]
+
+
+@settings(deadline=None)
+@given(step=st.floats(0, 1), seed=st.integers(0, 2**31))
+def test_a_step_between_latents_stays_among_normal_ones(step: float, seed: int) -> None:
+    a, b = latents_for(seed, ["a", "b", "c"], 64), latents_for(seed, ["d", "e", "f"], 64)
+    between = slerp(a, b, step)
+    lowest, highest = torch.minimum(a.norm(dim=1), b.norm(dim=1)), torch.maximum(a.norm(dim=1), b.norm(dim=1))
+    assert (between.norm(dim=1) >= lowest - 1e-3).all()
+    assert (between.norm(dim=1) <= highest + 1e-3).all()
+    whole = torch.nn.functional.cosine_similarity(a, b).acos()
+    gone = torch.nn.functional.cosine_similarity(a, between).clamp(-1, 1).acos()
+    torch.testing.assert_close(gone, step * whole, atol=2e-3, rtol=0)
+
+
+def test_a_step_between_equal_latents_goes_nowhere() -> None:
+    z = latents_for(0, ["a"], 8)
+    torch.testing.assert_close(slerp(z, z, 0.3), z)

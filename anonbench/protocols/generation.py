@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -12,8 +13,8 @@ from torch import Tensor
 
 from anonbench.anonymizers.base import Anonymizer, Reconstructing
 from anonbench.crops import PersonCrops
-from anonbench.features.store import KeyPart, image_store
-from anonbench.latents import latents_for
+from anonbench.features.store import KeyPart, feature_store, image_store
+from anonbench.latents import latents_for, slerp
 from anonbench.progress import track
 from anonbench.protocols.crops import BATCH, CropSource
 
@@ -25,7 +26,10 @@ class Sampling:
     """Which latent every sample gets.
 
     tokens: one per sample; equal tokens get equal latents within a seed (`anonbench.latents`).
-    source: "latents" draws them, "mapper" takes them from the original person (thesis 4.7).
+    source: "latents" draws them, "mapper" takes them from an original person (thesis 4.7): the one in the sample
+        whose key is the token, without tokens the one in the crop.
+    towards, step: a second token per sample, and how far its latent is gone towards that one's, 0 to 1 along the
+        great circle between them.
     """
 
     name: str
@@ -33,6 +37,8 @@ class Sampling:
     tokens: tuple[str, ...] = ()
     truncation: float = 1.0
     source: Literal["latents", "mapper"] = "latents"
+    towards: tuple[str, ...] = ()
+    step: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -72,10 +78,12 @@ class Generation:
         """Every sample anonymized with its latent."""
         if not self.has_latents:
             sampling = Sampling(name="deterministic")
-        key = (
+        key: tuple[KeyPart, ...] = (
             "anonymized", self.crops.digest, self.model.card.digest,
             sampling.source, sampling.seed, sampling.truncation, _digest(sampling.tokens),
         )  # fmt: skip
+        if sampling.towards:
+            key = (*key, _digest(sampling.towards), sampling.step)
         return ImageSet(key, image_store().get_or_compute(key, lambda: self._anonymize_all(sampling)))
 
     def anonymized_subset(self, indices: Sequence[int], sampling: Sampling) -> Images:
@@ -87,19 +95,41 @@ class Generation:
         done: list[Images] = []
         start = 0
         for batch in track(self.crops.batches(), description, self.crops.batch_count):
-            tokens = sampling.tokens[start : start + len(batch)]
-            done.append(self._anonymize(batch, replace(sampling, tokens=tokens)).numpy())
+            here = slice(start, start + len(batch))
+            own = replace(sampling, tokens=sampling.tokens[here], towards=sampling.towards[here])
+            done.append(self._anonymize(batch, own).numpy())
             start += len(batch)
         return np.concatenate(done)
 
     def _anonymize(self, crops: PersonCrops, sampling: Sampling) -> Tensor:
         if not self.has_latents:
             return self.model.anonymize(crops)
+        return self.model.anonymize(crops, self._latents(crops, sampling), sampling.truncation)
+
+    def _latents(self, crops: PersonCrops, sampling: Sampling) -> Tensor:
         if sampling.source == "mapper" and isinstance(self.model, Reconstructing):
-            latents = self.model.encode(crops)
-        else:
-            latents = latents_for(sampling.seed, sampling.tokens, self.model.card.latent_dim or 0)
-        return self.model.anonymize(crops, latents, sampling.truncation)
+            if not sampling.tokens:
+                return self.model.encode(crops)
+            return self._encoded(self.model)[[self._position[key] for key in sampling.tokens]]
+        dim = self.model.card.latent_dim or 0
+        latents = latents_for(sampling.seed, sampling.tokens, dim)
+        if not sampling.towards:
+            return latents
+        return slerp(latents, latents_for(sampling.seed, sampling.towards, dim), sampling.step)
+
+    def _encoded(self, model: Reconstructing) -> Tensor:
+        """float32 (N, latent_dim): the latents of all samples as they look, found once."""
+
+        def encode() -> NDArray[np.float32]:
+            batches = track(self.crops.batches(), f"{model.card.name}: encoding", self.crops.batch_count)
+            return np.concatenate([model.encode(batch).numpy() for batch in batches])
+
+        key = ("encoded", self.crops.digest, model.card.digest)
+        return torch.from_numpy(np.array(feature_store().get_or_compute(key, encode)))
+
+    @cached_property
+    def _position(self) -> dict[str, int]:
+        return {key: position for position, key in enumerate(self.crops.samples["key"])}
 
 
 def original_images(crops: CropSource) -> ImageSet:

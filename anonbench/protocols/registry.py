@@ -4,21 +4,37 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from anonbench.cards import ProtocolCard, packaged_card, packaged_cards
+from anonbench.cards import ModelCard, ProtocolCard, packaged_card, packaged_cards
+from anonbench.errors import UnfitError
 
 if TYPE_CHECKING:
     from anonbench.protocols.scoring import Context, Measurement
 
+NEED_MAPPER = frozenset({"reconstruction"})
+"""Protocols for models with an appearance mapper alone."""
+
 
 def protocol_names() -> list[str]:
     """Every protocol, in the order in which reports show them."""
-    order = ("reid", "fid", "lpips", "pose_swap", "background_swap", "video")
+    order = (
+        "reid", "pairs", "fid", "lpips", "reconstruction", "pose_swap", "background_swap", "path_length", "video",
+        "privacy",
+    )  # fmt: skip
     return sorted(packaged_cards("protocols", ProtocolCard), key=order.index)
 
 
 def protocol_card(name: str) -> ProtocolCard:
     """A protocol's card. Raises UsageError listing the valid names."""
     return packaged_card("protocols", name, ProtocolCard)
+
+
+def require_fit(protocol: str, model: ModelCard) -> None:
+    """Raise UnfitError, with the reason, where the protocol cannot measure the model."""
+    if protocol in NEED_MAPPER and not model.can_reconstruct:
+        raise UnfitError(
+            f"{protocol} needs a model with an appearance mapper, which '{model.name}' has not: "
+            "it cannot paint a given person"
+        )
 
 
 def measure_function(name: str) -> "Callable[[Context], Measurement]":

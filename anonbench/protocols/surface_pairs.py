@@ -47,7 +47,6 @@ class Cells:
     """
 
     name: str
-    unit: str
     of_vertex: Tensor
     region: Tensor
     min_pixels: int
@@ -70,7 +69,7 @@ class SurfaceComparison:
 def template_patches() -> Cells:
     """Patches of the template: the same for crops of all sizes, so that values compare."""
     return Cells(
-        "template", "patches", patches(PATCHES), _region_of_cells(patches(PATCHES)), 2,
+        "template", patches(PATCHES), _region_of_cells(patches(PATCHES)), 2,
         LEAST_PATCHES, LEAST_PATCHES_OF_REGION,
     )  # fmt: skip
 
@@ -79,7 +78,7 @@ def template_vertices() -> Cells:
     """Single vertices."""
     vertices = torch.arange(VERTICES)
     return Cells(
-        "vertices", "vertices", vertices, _region_of_cells(vertices), 1,
+        "vertices", vertices, _region_of_cells(vertices), 1,
         LEAST_VERTICES, LEAST_VERTICES_OF_REGION,
     )  # fmt: skip
 

@@ -124,7 +124,7 @@ def add_overlap(
     for cells in cells_for(context.crops.dataset.size):
         found = surface_comparison(images, first, images, second, context.crops, cells)
         shared, unscored = found.shared[:, 0], 100.0 * np.isnan(found.distance[:, 0])
-        results.mean(f"{prefix}.surface_shared.{cells.name}", [shared], cells.unit, "none")
+        results.mean(f"{prefix}.surface_shared.{cells.name}", [shared], "cells", "none")
         results.mean(f"{prefix}.surface_unscored.{cells.name}", [unscored], "percent", "none")
 
 

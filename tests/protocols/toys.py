@@ -76,7 +76,7 @@ class ToyClips(ToyDataset):
 def cells_per_row() -> Cells:
     """Surface cells of the toys, whose surface numbers the rows of the image: head first, then torso and legs."""
     region = torch.tensor([0] * 5 + [1] * 5 + [3] * 6)
-    return Cells("template", "patches", torch.arange(SIZE[0]), region, 2, 4, 2)
+    return Cells("template", torch.arange(SIZE[0]), region, 2, 4, 2)
 
 
 def market_like(persons: int = 12, cameras: int = 4) -> pd.DataFrame:
