@@ -14,15 +14,6 @@ FEW_IMAGES = 10_000
 """Fréchet distances are usually measured on more; their upward bias falls as 1/n (Chong and Forsyth 2020)."""
 
 
-DIMENSIONS = {
-    "inception_v3": 2048,
-    "clip_vit_b32": 512,
-    "dinov2_vit_l14": 1024,
-    "mobilenet_v2": 1280,
-}
-"""Of the features behind Fréchet distances; a covariance needs more samples than that."""
-
-
 def caveats(comparison: Comparison) -> list[str]:
     """One sentence per reason to be careful, the gravest first."""
     records = comparison.records
@@ -77,18 +68,18 @@ def _unequal_sets(comparison: Comparison) -> list[str]:
 
 
 def _sample_size(comparison: Comparison) -> list[str]:
+    """That covariances are singular stands in the notes of the records."""
     rows = [row for row in comparison.rows if row.key.measure == "fid.value"]
-    fewest = min((metric.n for row in rows for metric in row.metrics.values()), default=FEW_IMAGES)
-    if fewest >= FEW_IMAGES:
+    sizes = sorted({metric.n for row in rows for metric in row.metrics.values()})
+    if len(sizes) > 1:
+        return [
+            f"Fréchet distances at different n stand side by side ({', '.join(map(str, sizes))}): their bias falls as"
+            " 1/n, so they do not compare."
+        ]
+    if not sizes or sizes[0] >= FEW_IMAGES:
         return []
-    singular = [
-        f"{row.key.extractor} ({DIMENSIONS[row.key.extractor]} dimensions)"
-        for row in rows
-        if fewest <= DIMENSIONS.get(row.key.extractor, 0)
-    ]
-    reason = f", and too few for a covariance of {', '.join(singular)}" if singular else ""
     return [
-        f"Fréchet distances at n = {fewest} are biased upwards{reason}: compare them at equal n and with the floor."
+        f"Fréchet distances at n = {sizes[0]} are biased upwards: compare them at equal n and with the floor."
     ]
 
 

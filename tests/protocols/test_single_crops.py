@@ -1,12 +1,41 @@
 """fid and lpips on toys."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
+from torch import Tensor
 
+from anonbench.cards import ModelCard
+from anonbench.crops import PersonCrops, composite
 from anonbench.errors import DataError
 from anonbench.protocols import fid, lpips
 from tests.protocols.conftest import context
 from tests.protocols.toys import BackgroundPainter, LatentPainter, ToyDataset, Untouched, market_like
+
+
+class Wide:
+    """Features of more dimensions than there are crops."""
+
+    name = digest = "wide"
+    kind = "distribution"
+
+    def __init__(self, dim: int) -> None:
+        self.dim = dim
+
+    def features(self, images: Tensor) -> Tensor:
+        return images.flatten(1)[:, : self.dim].float()
+
+
+class OneColour(BackgroundPainter):
+    """Everybody in one grey."""
+
+    card = ModelCard(name="one_colour", kind="toy", description="")
+
+    def anonymize(self, crops: PersonCrops, latents: Tensor | None = None, truncation: float = 1.0) -> Tensor:
+        grey = torch.full_like(crops.image, 128)
+        return composite(crops.image, grey, crops.person_mask)
 
 
 def test_untouched_images_are_at_no_distance_from_themselves() -> None:
@@ -17,8 +46,6 @@ def test_untouched_images_are_at_no_distance_from_themselves() -> None:
 
 
 def test_the_floor_is_the_distance_to_other_real_crops_at_equal_n() -> None:
-    from dataclasses import replace
-
     from anonbench.metrics.frechet import frechet_distance_of_features
     from anonbench.protocols.crops import CropSource
     from anonbench.protocols.generation import original_images
@@ -51,6 +78,41 @@ def test_a_mapper_that_reads_the_colour_reconstructs_the_distribution_too() -> N
 def test_too_few_crops_for_a_distribution_are_refused() -> None:
     with pytest.raises(DataError, match="at least 16"):
         fid.measure(context(Untouched(), ToyDataset(market_like(2, 4)), kind="distribution"))
+
+
+def test_few_crops_for_the_dimension_are_noted_and_not_extrapolated() -> None:
+    crops = ToyDataset(market_like())
+    wide = replace(context(LatentPainter(), crops, "distribution"), extractors=(Wide(64),))  # type: ignore[arg-type]
+    found = fid.measure(wide)
+    assert "48 crops do not span its 64 dimensions" in " ".join(found.notes)
+    assert "fid.value_at_infinity.wide" not in found.metrics
+    narrow = fid.measure(context(LatentPainter(), crops, "distribution"))
+    assert narrow.notes == ()
+    assert {"fid.value_at_infinity.person_colour", "fid.value_slope.person_colour"} <= narrow.metrics.keys()
+
+
+def test_the_kernel_distance_has_an_interval_and_a_floor() -> None:
+    kid = fid.measure(context(BackgroundPainter(), ToyDataset(market_like()), "distribution")).metrics[
+        "fid.kid.person_colour"
+    ]
+    assert kid.interval is not None
+    assert kid.interval[0] <= kid.value <= kid.interval[1]
+    assert kid.floor is not None
+
+
+def test_a_constant_output_is_told_by_recall_and_coverage() -> None:
+    metrics = fid.measure(context(OneColour(), ToyDataset(market_like()), "distribution")).metrics
+    assert metrics["fid.coverage.person_colour"].value < 0.3
+    assert metrics["fid.recall.person_colour"].value < 0.1
+
+
+@pytest.mark.parametrize("statistic", ["precision", "recall", "density", "coverage"])
+def test_values_per_crop_average_to_the_metric(statistic: str) -> None:
+    found = fid.measure(context(LatentPainter(), ToyDataset(market_like()), "distribution"))
+    key = f"fid.{statistic}.person_colour"
+    values = found.samples.loc[found.samples["metric"] == key, "value"]
+    assert len(values) == 3 * 48
+    assert np.mean(values) == pytest.approx(found.metrics[key].value)
 
 
 def test_reconstruction_is_exact_for_a_mapper_that_reads_the_colour() -> None:
