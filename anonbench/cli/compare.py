@@ -74,7 +74,9 @@ def command(
     fit = [name for name in protocol_names() if name not in unfit and (not outcomes or name in IMPOSABLE)]
     chosen = protocols or fit
     line = options.command_line()
-    requests = [Request(p, m, data, preset, seeds, extractors, line, outcomes) for p in chosen for m in models]
+    requests = [
+        Request(p, m, data, preset, seeds, extractors, line, outcomes) for p in chosen for m in models
+    ]
     with contextlib.redirect_stdout(sys.stderr):
         plans = [plan for request in requests if (plan := _fitting(request)) is not None]
         if not plans:

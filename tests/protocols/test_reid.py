@@ -1,6 +1,7 @@
 """The re-ID matrix tells a perfectly consistent model from one that ignores z."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from anonbench.crops import Outcome
@@ -62,9 +63,10 @@ def test_mixed_outcomes_get_values_of_their_own() -> None:
     samples = market_like()
     outcomes = [Outcome.SURFACE if p <= 6 else Outcome.MASK_ONLY for p in samples["person_id"]]
     metrics = measure(context(LatentPainter(), ToyDataset(samples, outcomes=outcomes))).metrics
-    assert metrics["reid.same_latent.map_surface.person_colour"].n == 6
-    assert metrics["reid.same_latent.map_mask_only.person_colour"].n == 6
-    assert "reid.same_latent.map_none.person_colour" not in metrics
+    assert metrics["reid.same_latent.map_surface_to_surface.person_colour"].n == 6
+    assert metrics["reid.same_latent.map_mask_only_to_mask_only.person_colour"].n == 6
+    assert metrics["reid.linkage.map_surface.person_colour"].n == 12
+    assert not any("none" in key or "surface_to_mask_only" in key for key in metrics)
 
 
 def test_per_query_values_are_kept_for_every_setting_and_seed() -> None:
@@ -92,11 +94,37 @@ def test_assigned_identities_are_known_people_and_depend_on_key_and_seed_only() 
     assert (assigned_identities(samples, seed=2) != assigned).any()
 
 
+def refusal(samples: pd.DataFrame) -> str:
+    with pytest.raises(DataError) as refused:
+        measure(context(LatentPainter(), ToyDataset(samples)))
+    return str(refused.value)
+
+
 def test_data_without_queries_is_refused() -> None:
     samples = market_like()
     samples["role"] = "gallery"
-    with pytest.raises(DataError, match="queries"):
-        measure(context(LatentPainter(), ToyDataset(samples)))
+    assert "found 0 and 48 images" in refusal(samples)
+
+
+def test_a_single_identity_is_refused_unless_there_are_strangers() -> None:
+    samples = market_like(persons=1)
+    assert "at least two people" in refusal(samples)
+    samples.loc[3, "person_id"] = 0
+    assert measure(context(LatentPainter(), ToyDataset(samples))).metrics
+
+
+def test_people_seen_by_one_camera_only_are_refused() -> None:
+    samples = market_like()
+    samples["camera_id"] = samples["person_id"]
+    assert "from another camera" in refusal(samples)
+    samples["camera_id"] = -1
+    assert measure(context(LatentPainter(), ToyDataset(samples))).metrics
+
+
+def test_nobody_can_search_for_a_stranger() -> None:
+    samples = market_like()
+    samples.loc[0, "person_id"] = 0
+    assert "query 0001_0 has id 0" in refusal(samples)
 
 
 def test_the_gallery_shows_several_views_of_the_first_people() -> None:
