@@ -109,6 +109,9 @@ class Record(Strict):
     extractors: dict[str, str] = Field(
         description="extractor name -> digest of its weights and preprocessing"
     )
+    variants: dict[str, str] = Field(
+        default_factory=dict, description="extractor name -> how images enter it and what comes out, in words"
+    )
     weights: dict[str, WeightsRun] = Field(
         default_factory=dict, description="name in the registry -> the file that was used"
     )

@@ -158,7 +158,7 @@ def test_lpips_equals_the_lpips_package(
     original = lpips_network(weights_folder, backbone)
     accept(f"lpips.{backbone}")
     extractor = load_perceptual(f"lpips.{backbone}")
-    a, b = torch.cat([crops, crops]), torch.cat([noisy, crops.flip(0)])
+    a, b = torch.cat([crops[:1], crops[:1]]), torch.cat([noisy[:1], crops[1:2]])
     first, second = (images.float() / 127.5 - 1 for images in (a, b))
     with torch.no_grad():
         original.spatial = False
@@ -187,6 +187,6 @@ def test_lpips_equals_torch_fidelity(
     monkeypatch.setattr(theirs, "torchvision_load_pretrained_vgg16", lambda: backbone)
     original = theirs.SampleSimilarityLPIPS("lpips-vgg16")
     with torch.no_grad():
-        expected = original(crops, noisy).flatten()
-    ours = load_perceptual("lpips.vgg16").distance(crops, noisy)
+        expected = original(crops[:2], noisy[:2]).flatten()
+    ours = load_perceptual("lpips.vgg16").distance(crops[:2], noisy[:2])
     agree(ours, expected, against="torch-fidelity", **LPIPS)
