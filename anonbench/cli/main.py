@@ -11,6 +11,7 @@ from anonbench.errors import AnonbenchError
 COMMANDS = {
     "run": "Run protocols for one model and print or store the records.",
     "compare": "Compare models: run what is missing, then tables, plots, galleries and a report.",
+    "check": "Compare records with a baseline and fail if a model has become worse.",
     "validate": "Judge the measures themselves: plant faults of known strength and see what they resolve.",
     "gallery": "Draw what models do to the same people.",
     "detect": "Find the people in photos and video, and write them to files.",
@@ -63,7 +64,7 @@ def cli(ctx: click.Context, debug: bool) -> None:
 
 
 def main() -> None:
-    """Run the command line. Exit 0 done, 2 usage, 3 data or weights, 4 interrupted, 70 a bug."""
+    """Run the command line. Exit 0 done, 1 regression, 2 usage, 3 data or weights, 4 interrupted, 70 a bug."""
     sys.exit(run_cli(sys.argv[1:]))
 
 

@@ -174,6 +174,27 @@ def holm(p_values: ArrayLike) -> Floats:
     return adjusted
 
 
+def p_from_intervals(a: float, a_interval: Interval, b: float, b_interval: Interval) -> float:
+    """Two-sided p value that two independent, normal estimates estimate one value, from their intervals.
+
+    For two models on the same samples it is too large: what the samples share is counted as noise.
+    """
+    quantile = float(stats.norm.ppf((1 + a_interval.confidence) / 2))
+    error = np.hypot(a_interval.high - a_interval.low, b_interval.high - b_interval.low) / 2 / quantile
+    if error == 0:
+        return float(a == b)
+    return float(2 * stats.norm.sf(abs(a - b) / error))
+
+
+def p_from_seeds(a: Sequence[float], b: Sequence[float]) -> float:
+    """Two-sided p value of Student's test that two metrics have one mean over seeds, at least 2 of each."""
+    if min(len(a), len(b)) < 2:
+        raise ValueError(f"a test over seeds needs 2 of each, got {len(a)} and {len(b)}")
+    if np.ptp(a) == 0 and np.ptp(b) == 0:
+        return float(a[0] == b[0])
+    return float(stats.ttest_ind(a, b).pvalue)
+
+
 def wilson(successes: int, n: int, *, confidence: float = 0.95) -> Interval:
     """Wilson score interval of a share (Wilson 1927), for rates such as the detection outcomes."""
     if n < 1:

@@ -59,6 +59,11 @@ class Pairs:
     unshared: int
 
     @property
+    def mostly_shared(self) -> bool:
+        """Whether the two share more samples than they do not: else a test would be one of other samples."""
+        return len(self.a) > self.unshared
+
+    @property
     def group_count(self) -> int:
         """Independent groups with a value in both."""
         return len(np.unique(self.groups[~np.isnan(self.a - self.b)]))

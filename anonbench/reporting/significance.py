@@ -77,7 +77,10 @@ def _differences(row: Row, paired: Callable[[Row, str, str], Pairs | None]) -> t
 
 def _difference(row: Row, model: str, against: str, pairs: Pairs | None) -> Difference:
     found = Difference(model, against, row.metrics[model].value - row.metrics[against].value)
-    if pairs is None or pairs.group_count < FEWEST_GROUPS:
+    if pairs is None:
+        return found
+    found = replace(found, unshared=pairs.unshared)
+    if pairs.group_count < FEWEST_GROUPS or not pairs.mostly_shared:
         return found
     interval = paired_bootstrap(pairs.a, pairs.b, pairs.groups, over=pairs.over, resamples=RESAMPLES)
     return replace(
@@ -85,7 +88,6 @@ def _difference(row: Row, model: str, against: str, pairs: Pairs | None) -> Diff
         interval=(interval.low, interval.high),
         p=paired_permutation(pairs.a, pairs.b, pairs.groups, over=pairs.over),
         groups=pairs.group_count,
-        unshared=pairs.unshared,
     )
 
 
