@@ -23,6 +23,9 @@ DISTRACTOR_ID = 0
 """Market-1501: background and strangers; never a match, always in the way."""
 UNKNOWN_CAMERA = -1
 
+_FEW = 64
+"""Up to so many comparisons with all distances are faster than sorting them."""
+
 
 @dataclass(frozen=True)
 class RankingResult:
@@ -68,14 +71,19 @@ def rank(
     gallery_camera = _integers(gallery_cameras, "gallery_cameras")
     _check_input(matrix, queries, gallery, (query_camera, gallery_camera))
 
+    valid = gallery != JUNK_ID
+    if not valid.all():
+        matrix, gallery, gallery_camera = matrix[:, valid], gallery[valid], gallery_camera[valid]
+    images_of = _images_by_person(gallery)
+    nobody = np.empty(0, dtype=np.int64)
+
     average_precision = np.full(len(queries), np.nan)
     first_hit_rank, relevant, candidates = np.zeros((3, len(queries)), dtype=np.int64)
     for i, (person, camera) in enumerate(zip(queries, query_camera, strict=True)):
-        same_person = gallery == person
-        same_camera = (gallery_camera == camera) & (camera != UNKNOWN_CAMERA)
-        kept = (gallery != JUNK_ID) & ~(same_person & same_camera)
-        positions = _hit_positions(matrix[i, kept & same_person], matrix[i, kept & ~same_person])
-        candidates[i], relevant[i] = kept.sum(), len(positions)
+        own = images_of.get(int(person), nobody)
+        removed = (gallery_camera[own] == camera) & (camera != UNKNOWN_CAMERA)
+        positions = _hit_positions(matrix[i], matrix[i, own], ~removed)
+        candidates[i], relevant[i] = len(gallery) - removed.sum(), len(positions)
         if len(positions):
             first_hit_rank[i] = positions[0]
             average_precision[i] = np.mean(np.arange(1, len(positions) + 1) / positions)
@@ -126,11 +134,29 @@ def expected_average_precision(relevant: ArrayLike, candidates: ArrayLike) -> Fl
     return np.asarray((harmonic + (n - harmonic) * others_relevant) / n)
 
 
-def _hit_positions(hits: Floats, others: Floats) -> Integers:
-    """1-based rank of each hit, ascending, when every equally distant non-match comes before it."""
-    hits = np.sort(hits)
-    others_before = np.searchsorted(np.sort(others), hits, side="right")
+def _images_by_person(gallery: Integers) -> dict[int, Integers]:
+    """The indices of everybody's images."""
+    order = np.argsort(gallery, kind="stable")
+    persons, starts = np.unique(gallery[order], return_index=True)
+    return dict(zip(persons.tolist(), np.split(order, starts[1:]), strict=True))
+
+
+def _hit_positions(row: Floats, own: Floats, kept: NDArray[np.bool_]) -> Integers:
+    """1-based rank of each hit, ascending, when every equally distant non-match comes before it.
+
+    row: distances of the whole gallery; own: those of the queried person, of which `kept` may be found.
+    Nothing is sorted but the hits: how many others are at most as far is counted.
+    """
+    hits = np.sort(own[kept])
+    others_before = _count_up_to(row, hits) - _count_up_to(own, hits)
     return np.asarray(others_before + np.arange(1, len(hits) + 1))
+
+
+def _count_up_to(values: Floats, limits: Floats) -> Integers:
+    """How many of `values` are at most each limit."""
+    if len(limits) <= _FEW:
+        return np.asarray(np.count_nonzero(values <= limits[:, None], axis=1))
+    return np.asarray(np.searchsorted(np.sort(values), limits, side="right"))
 
 
 def _scored(result: RankingResult) -> NDArray[np.bool_]:
@@ -155,7 +181,7 @@ def _check_input(
         raise ValueError("every query and every gallery image needs one camera id")
     if matrix.size == 0:
         raise ValueError(f"nothing to rank: {len(queries)} queries, {len(gallery)} gallery images")
-    if np.isnan(matrix).any():
+    if np.isnan(matrix.min()):
         raise ValueError("distances hold NaN")
     if np.any(queries == DISTRACTOR_ID):
         raise ValueError(f"id {DISTRACTOR_ID} marks distractors and cannot be queried: number persons from 1")
