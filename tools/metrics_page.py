@@ -11,11 +11,13 @@ from typing import Any
 
 from anonbench.features.extractors import EXTRACTORS
 from anonbench.protocols.catalog import MetricEntry, MetricTable, metric_tables
+from anonbench.protocols.registry import protocol_card
 from anonbench.reporting.files import write_text
-from anonbench.reporting.labels import ARROWS, protocol_title
+from anonbench.reporting.labels import ARROWS
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "metrics.md"
+PROTOCOLS = ROOT / "docs" / "protocols.md"
 DEVIATIONS = ROOT / "results" / "parity" / "deviations.json"
 
 INTRODUCTION = """\
@@ -39,9 +41,9 @@ EXTRACTOR_INTRODUCTION = """\
 ## Extractors
 
 The last part of a key. Two extractors never share a column. What happens to an image before the network, and to the
-features after it, changes numbers as much as the network does; it is part of the extractor and of its digest in
-records. Another choice is another extractor, under another name. Images are 8-bit when they get here: anonymizers
-round to bytes (DeepPrivacy2 cuts off, which darkens an image by half a grey level).
+features after it, changes numbers as much as the network does; it is part of the extractor and of its digest, and
+stands in every record (`variants`). Another choice is another extractor, under another name. *Squashed* means that the
+aspect ratio is not kept.
 """
 
 
@@ -52,9 +54,16 @@ def page() -> str:
 
 
 def _protocol_section(table: MetricTable) -> str:
-    return (
-        f"## {table.name}\n\n{protocol_title(table.name)}.{_extractors_of(table)}\n\n{_metric_table(table)}"
-    )
+    card = protocol_card(table.name)
+    about = f"{card.description} After {card.reference}. [More](protocols.md{_anchor(table.name)})."
+    return f"## {table.name}\n\n{about}{_extractors_of(table)}\n\n{_metric_table(table)}"
+
+
+def _anchor(protocol: str) -> str:
+    """Of the heading that names the protocol, alone or with others, as GitHub makes it."""
+    headings = [line[3:] for line in PROTOCOLS.read_text().splitlines() if line.startswith("## ")]
+    named = [heading for heading in headings if protocol in heading.split(", ")]
+    return f"#{named[0].replace(', ', '-')}" if named else ""
 
 
 def _extractors_of(table: MetricTable) -> str:
@@ -128,9 +137,9 @@ def _deviations() -> dict[str, Any]:
 
 
 def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
+    lines = [head, ["---"] * len(head), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 if __name__ == "__main__":
-    write_text(PAGE, page())
+    write_text(page(), PAGE)

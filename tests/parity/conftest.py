@@ -54,7 +54,6 @@ def agree(request: pytest.FixtureRequest, measured: dict[str, dict[str, object]]
                 "against": against,
                 "quantity": quantity,
                 "bound": bound,
-                "relative": relative,
                 "deviation": 0.0,
             },
         )
