@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Literal, Protocol
 
 import torch
@@ -65,6 +65,9 @@ class PerceptualExtractor(Protocol):
     def distance_map(self, a: Tensor, b: Tensor) -> Tensor:
         """uint8 RGB (B, 3, H, W) twice -> float32 (B, 1, H, W): distance per pixel, to average in a mask."""
 
+    def distance_and_map(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        """Both, for the time of one."""
+
 
 @dataclass(frozen=True)
 class FeatureExtractor:
@@ -112,29 +115,41 @@ class LayeredDistance:
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
         """See `PerceptualExtractor.distance`. Each layer is averaged over its own grid, as published."""
-        return self._over_batches(a, b, lambda layer: layer.mean(dim=(1, 2, 3)))
+        return self._over_batches(a, b, _mean_of_grids)[0]
 
     def distance_map(self, a: Tensor, b: Tensor) -> Tensor:
         """See `PerceptualExtractor.distance_map`. Layers are upsampled bilinearly (LPIPS `spatial`).
 
         Its mean over the image differs from `distance` by what interpolation does at the borders.
         """
-        size = a.shape[2:]
-        return self._over_batches(
-            a, b, lambda layer: F.interpolate(layer, size, mode="bilinear", align_corners=False)
-        )
+        return self._over_batches(a, b, partial(_upsampled, size=a.shape[2:]))[0]
 
-    def _over_batches(self, a: Tensor, b: Tensor, reduce: Callable[[Tensor], Tensor]) -> Tensor:
+    def distance_and_map(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        """See `PerceptualExtractor.distance_and_map`: the network sees the images once."""
+        whole, spatial = self._over_batches(a, b, _mean_of_grids, partial(_upsampled, size=a.shape[2:]))
+        return whole, spatial
+
+    def _over_batches(self, a: Tensor, b: Tensor, *reductions: Callable[[Tensor], Tensor]) -> list[Tensor]:
+        """For each reduction of a layer its sum over layers, for all images."""
         check_images(a)
         check_images(b)
         if a.shape != b.shape:
             raise ValueError(f"a perceptual distance needs images of one shape, got {a.shape} and {b.shape}")
-        parts = []
+        parts: list[list[Tensor]] = [[] for _ in reductions]
         with torch.inference_mode():
             for x, y in zip(torch.split(a, _BATCH), torch.split(b, _BATCH), strict=True):
                 layers = self._layers(x.to(self.device), y.to(self.device))
-                parts.append(torch.stack([reduce(layer) for layer in layers]).sum(dim=0).float().cpu())
-        return torch.cat(parts)
+                for part, reduce in zip(parts, reductions, strict=True):
+                    part.append(torch.stack([reduce(layer) for layer in layers]).sum(dim=0).float().cpu())
+        return [torch.cat(part) for part in parts]
+
+
+def _mean_of_grids(layer: Tensor) -> Tensor:
+    return layer.mean(dim=(1, 2, 3))
+
+
+def _upsampled(layer: Tensor, size: tuple[int, int]) -> Tensor:
+    return F.interpolate(layer, size, mode="bilinear", align_corners=False)
 
 
 def extractor_digest(name: str, weights_sha256: str, preprocessing: Mapping[str, object]) -> str:

@@ -57,14 +57,14 @@ def lpips_network(backbone: Literal["vgg16", "alex"], tensors: dict[str, Tensor]
         layer = name.removeprefix("features.")
         renamed[slices.get(layer, name)] = tensor
     load_strictly(network.net, renamed, source, unused=("classifier.",))
-    return network.eval().requires_grad_(False)
+    return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
 
 def _layer_distances(network: Any, a: Tensor, b: Tensor) -> list[Tensor]:
     """The package's forward up to the point where it averages: one map (B, 1, h, w) for each layer."""
     from lpips import normalize_tensor
 
-    scaled = (network.scaling_layer(images.float() / 127.5 - 1.0) for images in (a, b))
-    first, second = (network.net(images) for images in scaled)
-    pairs = zip(network.lins, first, second, strict=True)
-    return [head((normalize_tensor(x) - normalize_tensor(y)) ** 2) for head, x, y in pairs]
+    images = network.scaling_layer(torch.cat([a, b]).float() / 127.5 - 1.0)
+    layers = network.net(images.contiguous(memory_format=torch.channels_last))
+    pairs = [normalize_tensor(layer).chunk(2) for layer in layers]
+    return [head((x - y) ** 2) for head, (x, y) in zip(network.lins, pairs, strict=True)]

@@ -17,7 +17,7 @@ _SMALLEST_FIT_SAMPLE = 5000
 """Where Chong & Forsyth start their fit: below it the bias is not yet linear in 1/n for 2048 dimensions."""
 
 _CLOSE = 1e-3
-"""Share of the traces. Below it a distance is the difference of nearly equal numbers: every digit counts, and `svd` keeps them."""
+"""Share of the traces. A distance below it is the difference of nearly equal numbers, so it is computed by `svd`."""
 
 
 @dataclass(frozen=True)

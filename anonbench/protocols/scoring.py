@@ -98,8 +98,9 @@ def perceptual_distances(
 
 def _whole_and_inside(extractor: PerceptualExtractor, a: Tensor, b: Tensor, crops: PersonCrops) -> Floats:
     # Published LPIPS averages each layer over its own grid; only a mask needs the upsampled map.
-    inside = pair_distance(extractor.distance_map(a, b), crops.person_mask).inside
-    return np.stack([extractor.distance(a, b).numpy().astype(np.float64), inside.numpy()], axis=1)
+    whole, spatial = extractor.distance_and_map(a, b)
+    inside = pair_distance(spatial, crops.person_mask).inside
+    return np.stack([whole.numpy().astype(np.float64), inside.numpy()], axis=1)
 
 
 def mean_metric(

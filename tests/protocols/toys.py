@@ -170,6 +170,9 @@ class PixelDistance:
     def distance_map(self, a: Tensor, b: Tensor) -> Tensor:
         return (a.float() - b.float()).abs().mean(dim=1, keepdim=True) / 255
 
+    def distance_and_map(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        return self.distance(a, b), self.distance_map(a, b)
+
 
 def _colour(person: int) -> Tensor:
     values = np.random.default_rng(person).integers(0, 256, size=3)
