@@ -66,7 +66,9 @@ class DataRun(BaseModel):
 
     name: str
     digest: str
-    size: tuple[int, int] = Field(description="(H, W) of the crops in pixels")
+    size: tuple[int, int] | None = Field(
+        default=None, description="(H, W) of the crops in pixels; absent where only features are known"
+    )
     counts: dict[str, int] = Field(description="samples, identities, queries, gallery, ...")
     notes: tuple[str, ...] = ()
 
@@ -118,7 +120,7 @@ class Record(Strict):
     metrics: dict[str, Metric] = Field(
         min_length=1, description="<protocol>[.<setting>].<statistic>.<extractor>"
     )
-    detection: DetectionShares
+    detection: DetectionShares | None = Field(default=None, description="absent where it is not known")
     samples: str | None = Field(default=None, description="file name of the per-sample values (Parquet)")
     galleries: dict[str, str] = Field(default_factory=dict, description="gallery name -> PNG file name")
     environment: Environment

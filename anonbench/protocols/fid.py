@@ -41,18 +41,37 @@ def measure(context: Context) -> Measurement:
             f"distribution distances need at least {LEAST_SAMPLES} crops, "
             f"{context.crops.dataset.name} has {len(context.crops)}"
         )
-    results = _Results(context)
+    results = _Results(context.crops.samples["key"].tolist(), context.preset.resamples)
     for extractor in context.of_kind("distribution"):
         real = features_of(context.generation.original(), extractor)
         fakes = [_fake(context, seed, extractor) for seed in context.seeds]
         other = features_of(context.reference, extractor) if context.reference else None
         floor = None if other is None else frechet_distance_of_features(real=real, fake=other)
-        results.add_distances(extractor, real, fakes, floor)
-        results.add_neighbours(extractor, real, fakes)
+        results.add_distances(extractor.name, real, fakes, floor)
+        results.add_neighbours(extractor.name, real, fakes)
         if context.generation.model.card.can_reconstruct:
             painted = features_of(context.generation.anonymized(FROM_MAPPER), extractor)
-            results.add(extractor, "value_reconstructed", _distance(real, [painted], floor))
+            results.add(extractor.name, "value_reconstructed", _distance(real, [painted], floor))
     return Measurement(results.metrics, results.samples, _strips(context), tuple(results.notes))
+
+
+def score(
+    real: Features,
+    fakes: list[Features],
+    other: Features | None,
+    keys: list[str],
+    extractor: str,
+    resamples: int,
+) -> Measurement:
+    """The same statistics of given features (N, D): fakes of each seed, made of the real crops in their order.
+
+    other: as many other real crops, for the floor. keys: names of the crops. extractor: ends the metric keys.
+    """
+    floor = None if other is None else frechet_distance_of_features(real=real, fake=other)
+    results = _Results(keys, resamples)
+    results.add_distances(extractor, real, fakes, floor)
+    results.add_neighbours(extractor, real, fakes)
+    return Measurement(results.metrics, results.samples, notes=tuple(results.notes))
 
 
 def random_sampling(context: Context, seed: int) -> Sampling:
@@ -67,24 +86,24 @@ def _fake(context: Context, seed: int, extractor: Extractor) -> Features:
 class _Results:
     """Metrics, per-crop values and notes as they are found."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, keys: list[str], resamples: int) -> None:
         self.metrics: dict[str, Metric] = {}
         self.notes: list[str] = []
         self._rows: list[pd.DataFrame] = []
-        self._keys = context.crops.samples["key"].tolist()
-        self._resamples = context.preset.resamples
+        self._keys = keys
+        self._resamples = resamples
 
     @property
     def samples(self) -> pd.DataFrame:
         """Per-crop values, as `long_form` makes them."""
         return pd.concat(self._rows, ignore_index=True)
 
-    def add(self, extractor: Extractor, statistic: str, metric: Metric) -> None:
+    def add(self, extractor: str, statistic: str, metric: Metric) -> None:
         """One metric of an extractor."""
-        self.metrics[f"fid.{statistic}.{extractor.name}"] = metric
+        self.metrics[f"fid.{statistic}.{extractor}"] = metric
 
     def add_distances(
-        self, extractor: Extractor, real: Features, fakes: list[Features], floor: float | None
+        self, extractor: str, real: Features, fakes: list[Features], floor: float | None
     ) -> None:
         """Frechet distance at n and, where n suffices, at infinity; KID.
 
@@ -96,7 +115,7 @@ class _Results:
         n, d = real.shape
         if n <= d:
             self.notes.append(
-                f"{extractor.name}: {n} crops do not span its {d} dimensions, so the covariance is singular and the"
+                f"{extractor}: {n} crops do not span its {d} dimensions, so the covariance is singular and the"
                 " Fréchet distance far too large; KID has no such bias"
             )
         if n < LEAST_PER_DIMENSION * d:
@@ -107,7 +126,7 @@ class _Results:
             extractor, "value_slope", _metric([slope for _, slope in fits], "distance x crops", "none", n)
         )
 
-    def add_neighbours(self, extractor: Extractor, real: Features, fakes: list[Features]) -> None:
+    def add_neighbours(self, extractor: str, real: Features, fakes: list[Features]) -> None:
         """Precision, recall, density and coverage: means over the crops, whose balls stay as they are."""
         found = [prdc(real=real, fake=fake) for fake in fakes]
         per_crop: dict[str, tuple[str, list[Floats]]] = {
@@ -118,7 +137,7 @@ class _Results:
         }
         for statistic, (unit, per_seed) in per_crop.items():
             self.add(extractor, statistic, mean_metric(per_seed, unit, "higher", self._resamples))
-            self._rows.append(long_form(self._keys, f"fid.{statistic}.{extractor.name}", per_seed))
+            self._rows.append(long_form(self._keys, f"fid.{statistic}.{extractor}", per_seed))
 
 
 def _distance(real: Features, fakes: list[Features], floor: float | None) -> Metric:

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from anonbench.cards import ModelCard, ProtocolCard, packaged_card, packaged_cards
-from anonbench.errors import UnfitError
+from anonbench.cards import ModelCard, Preset, ProtocolCard, packaged_card, packaged_cards
+from anonbench.errors import UnfitError, UsageError
 
 if TYPE_CHECKING:
     from anonbench.protocols.scoring import Context, Measurement
@@ -26,6 +26,14 @@ def protocol_names() -> list[str]:
 def protocol_card(name: str) -> ProtocolCard:
     """A protocol's card. Raises UsageError listing the valid names."""
     return packaged_card("protocols", name, ProtocolCard)
+
+
+def named_preset(card: ProtocolCard, name: str) -> Preset:
+    """A preset of a protocol. Raises UsageError listing the names."""
+    presets: dict[str, Preset] = {str(known): preset for known, preset in card.presets.items()}
+    if name not in presets:
+        raise UsageError(f"{card.name} has no preset '{name}'; there are: {', '.join(presets)}")
+    return presets[name]
 
 
 def require_fit(protocol: str, model: ModelCard) -> None:

@@ -27,7 +27,7 @@ from anonbench.features.extractors import EXTRACTORS, extractor_names, load_extr
 from anonbench.protocols.crops import CropSource
 from anonbench.protocols.data import impose, open_data, open_reference
 from anonbench.protocols.environment import environment, peak_memory_mib
-from anonbench.protocols.registry import measure_function, protocol_card, require_fit
+from anonbench.protocols.registry import measure_function, named_preset, protocol_card, require_fit
 from anonbench.records import DataRun, ModelRun, ProtocolRun, Record, WeightsRun, read_record, write_record
 from anonbench.reporting.galleries import write_strip
 from anonbench.weights import verified_weights
@@ -141,11 +141,9 @@ def export(record: Record, folder: Path, out: Path) -> Path:
 
 def _preset(card: ProtocolCard, request: Request) -> Preset:
     """The preset with the user's seeds and extractors in place of its own."""
-    presets: dict[str, Preset] = {str(name): preset for name, preset in card.presets.items()}
-    if request.preset not in presets:
-        raise UsageError(f"{card.name} has no preset '{request.preset}'; there are: {', '.join(presets)}")
+    preset = named_preset(card, request.preset)
     changes = {"seeds": request.seeds, "extractors": _fitting(card, request.extractors)}
-    return presets[request.preset].model_copy(update={k: v for k, v in changes.items() if v})
+    return preset.model_copy(update={k: v for k, v in changes.items() if v})
 
 
 def _fitting(card: ProtocolCard, names: tuple[str, ...]) -> tuple[str, ...]:

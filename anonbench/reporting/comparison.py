@@ -233,11 +233,11 @@ def extractor_digest(record: Record, key: str) -> str | None:
 
 
 def _variant(record: Record, key: str) -> str:
-    height, width = record.data.size
+    size = "x".join(map(str, record.data.size)) if record.data.size else "features"
     digests = [f"data {record.data.digest[:6]}", f"card {record.protocol.card_digest[:6]}"]
     if extractor := extractor_digest(record, key):
         digests.append(f"extractor {extractor[:6]}")
-    return f"{record.data.name} {height}x{width}, {', '.join(digests)}, version {record.protocol.version}"
+    return f"{record.data.name} {size}, {', '.join(digests)}, version {record.protocol.version}"
 
 
 def by_protocol(rows: Iterable[Row]) -> list[tuple[str, list[Row]]]:

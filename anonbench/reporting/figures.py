@@ -119,7 +119,8 @@ def _strips(comparison: Comparison, folder_of: Callable[[Record], Path]) -> Iter
         for name in record.galleries:
             figure, _, place = name.partition(".")
             path = strip_path(record, folder_of(record), name)
-            yield Strip(figure, place, model, path, record.data.size)
+            if record.data.size is not None:
+                yield Strip(figure, place, model, path, record.data.size)
 
 
 def _latent(strip: Strip) -> str:

@@ -24,7 +24,8 @@ def write_csv(comparisons: Sequence[Comparison], path: Path) -> Path:
 
 def _record_fields(record: Record) -> dict[str, object]:
     protocol, model, data, environment = record.protocol, record.model, record.data, record.environment
-    shares = record.detection.model_dump()
+    shares = record.detection.model_dump() if record.detection else {}
+    height, width = data.size or (None, None)
     return {
         "protocol": protocol.name,
         "protocol_version": protocol.version,
@@ -36,8 +37,8 @@ def _record_fields(record: Record) -> dict[str, object]:
         "checkpoint_sha256": model.checkpoint_sha256,
         "data": data.name,
         "data_digest": data.digest,
-        "height": data.size[0],
-        "width": data.size[1],
+        "height": height,
+        "width": width,
         **{f"outcome_{name}": share for name, share in shares.items()},
         "latent_seeds": " ".join(map(str, record.seeds)),
         "anonbench": environment.anonbench,
