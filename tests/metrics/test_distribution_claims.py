@@ -95,6 +95,12 @@ def test_features_of_two_extractors_are_refused(distance: Distance) -> None:
         distance(normal(20, 16), normal(20, 8))
 
 
+@pytest.mark.parametrize("metric", [frechet_distance_of_features, kernel_distance, prdc])
+def test_real_and_fake_cannot_be_exchanged_unnoticed(metric: Callable[..., object]) -> None:
+    with pytest.raises(TypeError, match="positional"):
+        metric(normal(20), normal(20))
+
+
 @every_distance
 def test_a_batch_of_images_is_not_a_feature_matrix(distance: Distance) -> None:
     images = np.zeros((4, 3, 8, 8))

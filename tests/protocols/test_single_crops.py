@@ -91,6 +91,13 @@ def test_few_crops_for_the_dimension_are_noted_and_not_extrapolated() -> None:
     assert {"fid.value_at_infinity.person_colour", "fid.value_slope.person_colour"} <= narrow.metrics.keys()
 
 
+def test_real_images_in_the_place_of_anonymized_ones_are_noted() -> None:
+    crops = ToyDataset(market_like())
+    (note,) = fid.measure(context(Untouched(), crops, "distribution")).notes
+    assert "untouched gave every crop back as it was" in note
+    assert fid.measure(context(BackgroundPainter(), crops, "distribution")).notes == ()
+
+
 def test_the_kernel_distance_has_an_interval_and_a_floor() -> None:
     kid = fid.measure(context(BackgroundPainter(), ToyDataset(market_like()), "distribution")).metrics[
         "fid.kid.person_colour"
