@@ -23,8 +23,8 @@ from anonbench.protocols.validity_curves import curves_of, five_points
 from anonbench.protocols.validity_data import synthetic
 from anonbench.protocols.validity_pairs import (
     across_backgrounds,
+    across_cameras,
     along_tracks,
-    surface_across_cameras,
 )
 from anonbench.protocols.validity_planting import Sweep, planted_pairs
 from anonbench.protocols.validity_quality import FAULTS, Quality
@@ -60,7 +60,7 @@ class Preset:
 PRESETS = {
     "smoke": Preset(8, 4, 2, 2, 16, 4, 8, faults=("blur_inside",)),
     "demo": Preset(60, 30, 8, 12, 100, 20, 60),
-    "full": Preset(400, 60, 24, 40, 300, 40, 200),
+    "full": Preset(400, 60, 24, 40, 240, 40, 200),
 }
 
 
@@ -122,14 +122,14 @@ class Study:
     def _consistency(self) -> tuple[list[Curve], list[FivePoints]]:
         reid, pairs = self._images("reid", self.preset.people)
         retrieval = self._timed("re-ID", Retrieval, reid, pairs, self.reid)
-        surface = self._timed("surface", surface_across_cameras, reid, pairs)
+        natural = self._timed("pairs", across_cameras, reid, pairs, self.reid)
         people = min(self.preset.five_points, self.preset.people)
         tests = [
             test
-            for sweep in (retrieval, surface)
+            for sweep in (retrieval, natural)
             for test in self._timed("five points", five_points, sweep, people, self.preset.benchmarks)
         ]
-        sweeps = (retrieval, surface, *self._more_planted())
+        sweeps = (retrieval, natural, *self._more_planted())
         return [curve for sweep in sweeps for curve in self._curves(sweep, INCONSISTENCY)], tests
 
     def _more_planted(self) -> Iterator[Sweep]:

@@ -1,8 +1,6 @@
 """Measures that take features over planted inconsistency: retrieval, tracks, and distributions, which must not move."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +10,10 @@ from anonbench.metrics.features import euclidean_distances
 from anonbench.metrics.frechet import frechet_distance_of_features
 from anonbench.metrics.kernel import kernel_distance
 from anonbench.metrics.ranking import hits_within, rank
-from anonbench.metrics.surface import separation
 from anonbench.metrics.temporal import Steps, track_consistency
 from anonbench.protocols.generation import Generation
 from anonbench.protocols.reid_labels import Labels
-from anonbench.protocols.scoring import Floats, features_of
+from anonbench.protocols.scoring import features_of
 from anonbench.protocols.validity_planting import (
     HALVES,
     SHARES,
@@ -32,8 +29,6 @@ from anonbench.protocols.video_clips import Clips
 Features = NDArray[np.float32]
 Pairs = tuple[Pair, Pair]
 AXIS = "p, share of images with a z of their own"
-OTHERS = 3
-"""People beside each person of a benchmark whose images stand for other identities in the AUC of features."""
 
 
 class Planted(Sweep):
@@ -71,49 +66,28 @@ class Planted(Sweep):
 
 
 class Retrieval(Planted):
-    """Re-identification and similarity of re-ID features, between the queries and the gallery of `reid`."""
+    """Re-identification between the queries and the gallery of `reid`."""
 
     def __init__(self, generation: Generation, pairs: Pairs, extractor: Extractor) -> None:
-        setting, name = "reid.same_latent", extractor.name
         quantities = (
-            Quantity(f"{setting}.map.{name}", "re-ID mAP", "consistency", "percent", "higher"),
-            Quantity(f"{setting}.rank1.{name}", "re-ID rank-1", "consistency", "percent", "higher"),
-            Quantity(f"{setting}.similarity.{name}", "re-ID similarity", "consistency", "cosine", "higher"),
-            Quantity(f"{setting}.auc.{name}", "re-ID AUC", "consistency", "probability", "higher"),
-        )
+            Quantity(f"reid.same_latent.map.{extractor.name}", "re-ID mAP", "consistency", "percent", "higher"),
+            Quantity(f"reid.same_latent.rank1.{extractor.name}", "re-ID rank-1", "consistency", "percent", "higher"),
+        )  # fmt: skip
         super().__init__(generation, pairs, quantities)
         self.labels = Labels.of(generation.crops.samples)
-        self._features = [self.stacked(half, extractor) for half in HALVES]
-        self._directions = [f / np.linalg.norm(f, axis=1, keepdims=True) for f in self._features]
         n, query, gallery = len(self.person), self.labels.query, self.labels.gallery
+        stacked = (self.stacked(half, extractor) for half in HALVES)
         self._distances = [
-            euclidean_distances(f[np.r_[query, n + query]], f[np.r_[gallery, n + gallery]])
-            for f in self._features
+            euclidean_distances(f[np.r_[query, n + query]], f[np.r_[gallery, n + gallery]]) for f in stacked
         ]
 
     def measure(self, members: Integers, half: int, repeat: int, level: int) -> dict[str, float]:
-        """mAP and rank-1, mean cosine of a person's images, and its AUC against other people."""
-        chosen = self._choose(members, half, repeat, level)
-        same = self._cosine(chosen, chosen.person_q[:, None] == chosen.person_g)
-        following = np.roll(members, -1)[np.searchsorted(members, chosen.person_q)]
-        others = [following]
-        for _ in range(min(OTHERS, len(members) - 1) - 1):
-            others.append(np.roll(members, -1)[np.searchsorted(members, others[-1])])
-        other = np.concatenate([self._cosine(chosen, o[:, None] == chosen.person_g) for o in others])
-        found = {key: float(samples.values.mean()) for key, samples in self._ranked(chosen).items()}
-        similarity, auc = (quantity.key for quantity in self.quantities[2:])
-        return found | {similarity: float(same.mean()), auc: separation(-same, -other).auc}
+        """Both measures, the gallery being that of these people."""
+        found = self.samples(members, half, repeat, level)
+        return {key: float(np.nanmean(samples.values)) for key, samples in found.items()}
 
     def samples(self, members: Integers, half: int, repeat: int, level: int) -> dict[str, Samples]:
-        """Values of every query (mAP, rank-1) and of every pair of images of a person (similarity)."""
-        chosen = self._choose(members, half, repeat, level)
-        own = chosen.person_q[:, None] == chosen.person_g
-        pairs = own & chosen.other_camera
-        person = np.broadcast_to(chosen.person_q[:, None], own.shape)[pairs]
-        similarity = Samples(self._cosine(chosen, own), person)
-        return self._ranked(chosen) | {self.quantities[2].key: similarity}
-
-    def _choose(self, members: Integers, half: int, repeat: int, level: int) -> "_Chosen":
+        """Average precision and hit of every query, in percent."""
         inside = self.belongs(members)
         fresh = self.mixer.faults(half, repeat, self.levels[level])
         q, g = (
@@ -122,47 +96,17 @@ class Retrieval(Planted):
         query, gallery = self.labels.query[q], self.labels.gallery[g]
         rows = q + len(self.labels.query) * fresh[query]
         columns = g + len(self.labels.gallery) * fresh[gallery]
-        n = len(self.person)
-        return _Chosen(
-            self._distances[half][np.ix_(rows, columns)],
-            self._directions[half][query + n * fresh[query]],
-            self._directions[half][gallery + n * fresh[gallery]],
-            self.person[query], self.person[gallery], self.labels.camera[query], self.labels.camera[gallery],
-        )  # fmt: skip
-
-    def _ranked(self, chosen: "_Chosen") -> dict[str, Samples]:
         # Identity 0 is a distractor in Market's rules.
         result = rank(
-            chosen.distances, chosen.person_q + 1, chosen.person_g + 1, chosen.camera_q, chosen.camera_g
-        )
-        values = (result.average_precision, hits_within(result, 1))
-        keys = (quantity.key for quantity in self.quantities)
-        return {key: Samples(100 * v, chosen.person_q) for key, v in zip(keys, values, strict=False)}
-
-    def _cosine(self, chosen: "_Chosen", which: NDArray[np.bool_]) -> Floats:
-        i, j = np.nonzero(which & chosen.other_camera)
-        cosine: Floats = np.einsum(
-            "kd,kd->k", chosen.directions_q[i], chosen.directions_g[j], dtype=np.float64
-        )
-        return cosine
-
-
-@dataclass(frozen=True)
-class _Chosen:
-    """Queries and gallery of one benchmark with one choice of images; directions: features of length 1."""
-
-    distances: NDArray[np.float32]
-    directions_q: Features
-    directions_g: Features
-    person_q: Integers
-    person_g: Integers
-    camera_q: Integers
-    camera_g: Integers
-
-    @cached_property
-    def other_camera(self) -> NDArray[np.bool_]:
-        """bool (Q, G): pairs seen by two cameras; what one camera sees is too alike to say much."""
-        return np.asarray(self.camera_q[:, None] != self.camera_g)
+            self._distances[half][np.ix_(rows, columns)],
+            self.person[query] + 1, self.person[gallery] + 1,
+            self.labels.camera[query], self.labels.camera[gallery],
+        )  # fmt: skip
+        mean_ap, rank1 = (quantity.key for quantity in self.quantities)
+        return {
+            mean_ap: Samples(100 * result.average_precision, self.person[query]),
+            rank1: Samples(100 * hits_within(result, 1), self.person[query]),
+        }
 
 
 class Tracks(Planted):

@@ -1,16 +1,21 @@
 """Measures on pairs of images over planted inconsistency: surface and perceptual distance, warping error."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from anonbench.features.base import PerceptualExtractor
+from anonbench.features.base import Extractor, PerceptualExtractor
 from anonbench.metrics.surface import separation
 from anonbench.protocols.generation import Generation, ImageSet
-from anonbench.protocols.pair_distances import Distance, perceptual_measure, surface_measures
-from anonbench.protocols.reid_labels import Labels
+from anonbench.protocols.identity_pairs import identity_pairs
+from anonbench.protocols.pair_distances import (
+    Distance,
+    Measure,
+    perceptual_measure,
+    reid_measure,
+    surface_measures,
+)
 from anonbench.protocols.scoring import Floats
 from anonbench.protocols.surface_pairs import template_patches
 from anonbench.protocols.swaps import factor_grid
@@ -19,39 +24,40 @@ from anonbench.protocols.validity_planting import HALVES, Integers, Pair, Quanti
 from anonbench.protocols.video_clips import Clips
 from anonbench.records import Direction
 
-MEAN, AUC = "mean", "auc"
-
 
 @dataclass(frozen=True)
 class Table:
     """Distances of K pairs of images for either choice of z on either side.
 
     values: (2 halves, K, 2, 2), nan where a pair has none; the last axes say whether the first and the second image
-    is fresh. first, second: (K,) positions of the images. below: what statistics relate the mean to, (2, K) each.
-    auc_against: which of `below` holds pairs of different z. lag: the second image has the faults of another run.
+    is fresh. first, second: (K,) positions of the images. lag: added to the half that the faults of the second image
+    belong to; 0 where both images are of one run.
     """
 
     values: Floats
     first: Integers
     second: Integers
-    below: Mapping[str, Floats] = field(default_factory=dict)
-    auc_against: str | None = None
     lag: int = 0
 
 
-class PairDistances(Planted):
-    """Mean distances of pairs of images, over other distances where the measure is a ratio.
+@dataclass(frozen=True)
+class Statistic:
+    """What a quantity makes of tables: a mean, with `against` a ratio of means, with `auc` the AUC of the two."""
 
-    tables: name -> table. quantities: each with the table and the statistic ("mean", "auc", else a key of
-    `Table.below`) behind it.
-    """
+    table: str
+    against: str | None = None
+    auc: bool = False
+
+
+class PairDistances(Planted):
+    """Statistics of distances between pairs of images. tables: by name. statistics: behind every quantity."""
 
     def __init__(
         self,
         generation: Generation,
         pairs: Pairs,
         tables: Mapping[str, Table],
-        statistics: Mapping[Quantity, tuple[str, str]],
+        statistics: Mapping[Quantity, Statistic],
     ) -> None:
         super().__init__(generation, pairs, statistics)
         self.tables = tables
@@ -59,48 +65,49 @@ class PairDistances(Planted):
 
     def measure(self, members: Integers, half: int, repeat: int, level: int) -> dict[str, float]:
         """Every statistic on the pairs of these people."""
-        inside, found = self.belongs(members), {}
-        chosen = {
-            name: self._choose(table, inside, half, repeat, level) for name, table in self.tables.items()
-        }
-        for quantity, (name, statistic) in self.statistics.items():
-            table, (kept, values) = self.tables[name], chosen[name]
-            if statistic == AUC:
-                found[quantity.key] = separation(values, table.below[table.auc_against or ""][half][kept]).auc
-                continue
-            below = 1.0 if statistic == MEAN else np.nanmean(table.below[statistic][half][kept])
-            found[quantity.key] = float(np.nanmean(values) / below)
+        chosen = {name: self._choose(name, members, half, repeat, level).values for name in self.tables}
+        found = {}
+        for quantity, statistic in self.statistics.items():
+            values = chosen[statistic.table]
+            if statistic.against is None:
+                found[quantity.key] = float(np.nanmean(values))
+            elif statistic.auc:
+                found[quantity.key] = separation(values, chosen[statistic.against]).auc
+            else:
+                found[quantity.key] = float(np.nanmean(values) / np.nanmean(chosen[statistic.against]))
         return found
 
     def samples(self, members: Integers, half: int, repeat: int, level: int) -> dict[str, Samples]:
-        """Values of every pair, of the measures that are means."""
-        inside, found = self.belongs(members), {}
-        for quantity, (name, statistic) in self.statistics.items():
-            if statistic == MEAN:
-                kept, values = self._choose(self.tables[name], inside, half, repeat, level)
-                found[quantity.key] = Samples(values, self.person[self.tables[name].first[kept]])
-        return found
+        """Values of every pair, of the quantities that are means."""
+        return {
+            quantity.key: self._choose(statistic.table, members, half, repeat, level)
+            for quantity, statistic in self.statistics.items()
+            if statistic.against is None
+        }
 
-    def _choose(
-        self, table: Table, inside: NDArray[np.bool_], half: int, repeat: int, level: int
-    ) -> tuple[Integers, Floats]:
-        kept = np.flatnonzero(inside[self.person[table.first]])
-        share = self.levels[level]
-        fresh = self.mixer.faults(half, repeat, share).astype(np.int64)
-        other = self.mixer.faults(half + table.lag, repeat, share).astype(np.int64)
-        values = table.values[half, kept, fresh[table.first[kept]], other[table.second[kept]]]
-        return kept, values
+    def _choose(self, name: str, members: Integers, half: int, repeat: int, level: int) -> Samples:
+        table, share = self.tables[name], self.levels[level]
+        kept = np.flatnonzero(self.belongs(members)[self.person[table.first]])
+        first, second = table.first[kept], table.second[kept]
+        fresh = self.mixer.faults(half, repeat, share).astype(np.int64)[first]
+        other = self.mixer.faults(half + table.lag, repeat, share).astype(np.int64)[second]
+        return Samples(table.values[half, kept, fresh, other], self.person[first])
 
 
-def surface_across_cameras(generation: Generation, pairs: Pairs) -> PairDistances:
-    """Surface distance between a person's queries and gallery images in `reid`: pose, view and place all differ."""
-    labels = Labels.of(generation.crops.samples)
-    match = labels.person[labels.query][:, None] == labels.person[labels.gallery]
-    i, j = np.nonzero(match & (labels.camera[labels.query][:, None] != labels.camera[labels.gallery]))
-    first, second = labels.query[i], labels.gallery[j]
-    table = pair_table(pairs, first, second, _surface(generation))
-    statistics = _pair_statistics("pairs", "surface", "template", "surface", "across cameras")
-    return PairDistances(generation, pairs, {"surface": table}, statistics)
+def across_cameras(generation: Generation, pairs: Pairs, extractor: Extractor) -> PairDistances:
+    """The pairs of the protocol `pairs`: pose, view and place all differ, and strangers are compared with.
+
+    A stranger may be none of the people of the benchmark.
+    """
+    natural = identity_pairs(generation.crops.samples)
+    tables: dict[str, Table] = {}
+    statistics: dict[Quantity, Statistic] = {}
+    for measure in (reid_measure(extractor), surface_measures(generation.crops, template_patches())[0]):
+        other = f"{measure.name} of strangers"
+        tables[measure.name] = mixed_table(pairs, natural.first, natural.second, measure.distance)
+        tables[other] = mixed_table(pairs, natural.first, natural.other, measure.distance)
+        statistics |= _statistics("pairs", measure, "across cameras", {"ratio": other, "auc": other})
+    return PairDistances(generation, pairs, tables, statistics)
 
 
 def across_backgrounds(
@@ -113,27 +120,26 @@ def across_backgrounds(
     """
     grid = factor_grid(generation.crops.samples)
     even = grid[..., : grid.shape[-1] // 2 * 2]
-    first, second = even[..., 0::2].ravel(), even[..., 1::2].ravel()
-    inside = perceptual_measure(generation.crops, perceptual).distance
-    surface = _surface(generation)
-    alone = grid[:, :, 0].ravel()
+    first, second, alone = even[..., 0::2].ravel(), even[..., 1::2].ravel(), grid[:, :, 0].ravel()
+    tables: dict[str, Table] = {}
+    statistics: dict[Quantity, Statistic] = {}
+    inside = perceptual_measure(generation.crops, perceptual)
+    for measure in (inside, surface_measures(generation.crops, template_patches())[0]):
+        different, latent = f"{measure.name} of two z", f"{measure.name} of one crop and two z"
+        tables[measure.name] = mixed_table(pairs, first, second, measure.distance)
+        tables[different] = _table_of_two_z(pairs, first, second, measure.distance)
+        tables[latent] = _table_of_two_z(pairs, first, first, measure.distance)
+        below = {"ratio": different, "sensitivity": latent, "auc": different}
+        statistics |= _statistics("background_swap", measure, "aligned", below)
+    tables["original"] = _table_to_original(generation.original(), pairs, alone, inside.distance)
+    tables["diversity"] = _table_between_runs(pairs, alone, inside.distance)
     name = perceptual.key
-    tables = {
-        "perceptual": pair_table(pairs, first, second, inside),
-        "surface": pair_table(pairs, first, second, surface),
-        "original": _table_to_original(generation.original(), pairs, alone, inside),
-        "diversity": _table_between_runs(pairs, alone, inside),
-    }
-    to_original = Quantity(
-        f"lpips.random_masked.{name}", "distance to the original", "control", "distance", "none"
-    )
-    diversity = Quantity(f"lpips.diversity_masked.{name}", "diversity", "control", "distance", "higher")
-    statistics = {
-        **_pair_statistics("background_swap", "perceptual", name, "perceptual", "aligned"),
-        **_pair_statistics("background_swap", "surface", "template", "surface", "aligned"),
-        to_original: ("original", MEAN),
-        diversity: ("diversity", MEAN),
-    }
+    statistics |= {
+        Quantity(f"lpips.random_masked.{name}", "distance to the original", "control", "distance", "none"):
+            Statistic("original"),
+        Quantity(f"lpips.diversity_masked.{name}", "diversity", "control", "distance", "higher"):
+            Statistic("diversity"),
+    }  # fmt: skip
     return PairDistances(generation, pairs, tables, statistics)
 
 
@@ -141,26 +147,26 @@ def along_tracks(generation: Generation, pairs: Pairs) -> PairDistances:
     """Warping error of `walks` along the exact flow, over that of the untouched clips."""
     clips = Clips(generation.crops)
     values = np.stack([_warping(clips, pair) for pair in pairs])
-    untouched = clips.errors(generation.original()).warping
-    table = Table(values, clips.pairs.now, clips.pairs.before, {"ratio": np.stack([untouched] * 2)})
+    untouched = np.broadcast_to(clips.errors(generation.original()).warping[:, None, None], values.shape)
+    tables = {
+        "warping": Table(values, clips.pairs.now, clips.pairs.before),
+        "untouched": Table(untouched, clips.pairs.now, clips.pairs.before),
+    }
     key = f"video.same_latent.warping_ratio.{clips.dataset.flow_source}"
     ratio = Quantity(key, "video warping ratio", "consistency", "ratio", "lower")
-    return PairDistances(generation, pairs, {"warping": table}, {ratio: ("warping", "ratio")})
+    return PairDistances(generation, pairs, tables, {ratio: Statistic("warping", "untouched")})
 
 
-def _surface(generation: Generation) -> Distance:
-    return surface_measures(generation.crops, template_patches())[0].distance
+def mixed_table(pairs: Pairs, first: Integers, second: Integers, distance: Distance) -> Table:
+    """Distances within one run, for every choice of z."""
+    values = [_both_sides(lambda a, b: distance(a, first, b, second), pair) for pair in pairs]
+    return Table(np.stack(values), first, second)
 
 
-def pair_table(pairs: Pairs, first: Integers, second: Integers, distance: Distance) -> Table:
-    """Distances for every choice of z, between different z, and of one crop under two z."""
-    values, different, latent = [], [], []
-    for pair in pairs:
-        values.append(_both_sides(lambda a, b: distance(a, first, b, second), pair))
-        different.append(distance(pair.same, first, pair.fresh, second))
-        latent.append(distance(pair.same, first, pair.fresh, first))
-    below = {"ratio": np.stack(different), "sensitivity": np.stack(latent)}
-    return Table(np.stack(values), first, second, below, auc_against="ratio")
+def _table_of_two_z(pairs: Pairs, first: Integers, second: Integers, distance: Distance) -> Table:
+    """Distances between images that have no z in common, whatever is mixed."""
+    values = np.stack([distance(pair.same, first, pair.fresh, second) for pair in pairs])
+    return Table(np.broadcast_to(values[..., None, None], (*values.shape, 2, 2)), first, second)
 
 
 def _both_sides(
@@ -198,19 +204,21 @@ def _warping(clips: Clips, pair: Pair) -> Floats:
     return values
 
 
-def _pair_statistics(
-    protocol: str, name: str, extractor: str, table: str, where: str
-) -> dict[Quantity, tuple[str, str]]:
-    """What the swap protocols make of such distances."""
-    unit = "colour distance" if name == "surface" else "distance"
+def _statistics(
+    protocol: str, measure: Measure, where: str, below: Mapping[str, str]
+) -> dict[Quantity, Statistic]:
+    """The mean distance, and what the protocols relate it to. below: statistic -> table."""
+    kind = "re-ID" if measure.name == "reid" else measure.name
 
     def quantity(statistic: str, words: str, unit: str, direction: Direction) -> Quantity:
-        key = f"{protocol}.{name}_{statistic}.{extractor}"
-        return Quantity(key, f"{name} {words}, {where}", "consistency", unit, direction)
+        key = f"{protocol}.{measure.statistic(statistic)}.{measure.extractor}"
+        return Quantity(key, f"{kind} {words}, {where}", "consistency", unit, direction)
 
-    return {
-        quantity("same", "distance", unit, "lower"): (table, MEAN),
-        quantity("ratio", "ratio", "ratio", "lower"): (table, "ratio"),
-        quantity("sensitivity", "sensitivity", "ratio", "lower"): (table, "sensitivity"),
-        quantity("auc", "AUC", "probability", "higher"): (table, AUC),
-    }
+    found = {quantity("same", "distance", measure.unit, "lower"): Statistic(measure.name)}
+    for statistic, table in below.items():
+        if statistic == "auc":
+            auc = quantity(statistic, "AUC", "probability", "higher")
+            found[auc] = Statistic(measure.name, table, auc=True)
+        else:
+            found[quantity(statistic, statistic, "ratio", "lower")] = Statistic(measure.name, table)
+    return found

@@ -18,17 +18,18 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 PANELS = {
-    "re-ID": ("reid.",),
+    "re-ID, across cameras": ("reid.", "pairs.reid"),
     "surface, across cameras": ("pairs.surface",),
-    "aligned, background swapped": ("background_swap.",),
     "video": ("video.",),
+    "perceptual, aligned": ("background_swap.perceptual",),
+    "surface, aligned": ("background_swap.surface",),
 }
 """Title of a panel -> beginnings of the keys in it."""
 
 COMPARED = {
     "reid.same_latent.map": "re-ID mAP",
     "reid.same_latent.rank1": "re-ID rank-1",
-    "reid.same_latent.similarity": "re-ID similarity",
+    "pairs.reid_ratio": "re-ID distance ratio",
     "pairs.surface_ratio": "surface ratio, across cameras",
     "background_swap.perceptual_ratio": "perceptual ratio, aligned",
     "background_swap.surface_ratio": "surface ratio, aligned",
@@ -70,20 +71,23 @@ def consistency_curves(record: ValidityRecord) -> "Figure":
     """Every measure over p, from its value at p = 0 (0) to that at p = 1 (1); a panel per kind, one of controls."""
     with paper_style():
         figure = new_figure(PAPER_WIDTH, 4.6)
-        panels = figure.subplots(2, 3, sharex=True).flat
-        for axes, (title, beginnings) in zip(panels, PANELS.items(), strict=False):
-            chosen = [
-                c for c in record.curves_of(INCONSISTENCY, "consistency") if c.key.startswith(beginnings)
-            ]
-            _normalized(axes, chosen)
-            axes.set_title(title, loc="left", fontweight="bold")
-        _controls(panels[4], record.curves_of(INCONSISTENCY, "control"))
-        _legend_panel(panels[5])
-        for place in (0, 3):
-            panels[place].set_ylabel("share of the way from p = 0 to p = 1")
-        for place in (2, 3, 4):
-            panels[place].set_xlabel("p: images with a z of their own")
-            panels[place].xaxis.set_tick_params(labelbottom=True)
+        *panels, last = figure.subplots(2, 3, sharex=True).flat
+        for axes, (title, beginnings) in zip(panels, PANELS.items(), strict=True):
+            chosen = record.curves_of(INCONSISTENCY, "consistency")
+            _normalized(axes, [curve for curve in chosen if curve.key.startswith(beginnings)])
+            axes.set_title(f"{title}\n", loc="left", fontweight="bold")
+        _controls(last, record.curves_of(INCONSISTENCY, "control"))
+        for axes in (panels[0], panels[3]):
+            axes.set_ylabel("share of the way\nfrom p = 0 to p = 1")
+        for axes in (panels[3], panels[4], last):
+            axes.set_xlabel("p: images with a z of their own")
+        handles = [*panels[0].get_lines()[:2], panels[0].collections[0]]
+        words = [
+            "1 − (1 − p)²: pairs without a common z",
+            "mean over benchmarks",
+            "95 % of single benchmarks",
+        ]
+        figure.legend(handles, words, loc="outside lower center", ncols=3, frameon=False, fontsize=6.5)
         return figure
 
 
@@ -131,11 +135,11 @@ def quality_curves(record: ValidityRecord) -> "Figure":
         for place in range(0, len(faults), columns):
             panels[place].set_ylabel("change / noise of one benchmark\nworse →")
         handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False)
+        figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
         return figure
 
 
-def _normalized(axes: "Axes", curves: Iterable[Curve]) -> None:
+def _normalized(axes: "Axes", curves: Sequence[Curve]) -> None:
     levels = np.linspace(0, 1, 101)
     axes.plot(levels, 1 - (1 - levels) ** 2, color=REFERENCE_COLOUR, linestyle="--", linewidth=1)
     for curve, colour in zip(curves, PALETTE, strict=False):
@@ -144,6 +148,10 @@ def _normalized(axes: "Axes", curves: Iterable[Curve]) -> None:
         way, width = (values - values[0]) / span, BAND * noise / abs(span)
         axes.plot(curve.levels, way, color=colour, linewidth=1.2, label=_short(curve))
         axes.fill_between(curve.levels, way - width, way + width, color=colour, alpha=0.12, linewidth=0)
+    size = next(iter(curves)).largest
+    axes.annotate(
+        f"{size.people} people, {size.images:,.0f} images", (0, 1), (0, 3), "axes fraction", "offset points"
+    )
     axes.set_ylim(-0.35, 1.35)
     axes.legend(frameon=False, fontsize=6, loc="lower right")
 
@@ -156,24 +164,9 @@ def _controls(axes: "Axes", curves: Iterable[Curve]) -> None:
             curve.levels, change, width, color=colour, linewidth=1.2, elinewidth=0.5, label=curve.title
         )
     axes.axhline(0, color=REFERENCE_COLOUR, linewidth=0.8)
-    axes.set_title("controls", loc="left", fontweight="bold")
+    axes.set_title("controls: what must not move\n", loc="left", fontweight="bold")
     axes.set_ylabel("change from p = 0, percent")
-    axes.legend(frameon=False, fontsize=6, loc="best")
-
-
-def _legend_panel(axes: "Axes") -> None:
-    axes.set_axis_off()
-    axes.plot(
-        [],
-        [],
-        color=REFERENCE_COLOUR,
-        linestyle="--",
-        linewidth=1,
-        label="1 − (1 − p)²: pairs without a common z",
-    )
-    axes.plot([], [], color=PALETTE[0], linewidth=1.2, label="mean over benchmarks")
-    axes.fill_between([], [], [], color=PALETTE[0], alpha=0.12, label="95 % of single benchmarks")
-    axes.legend(frameon=False, loc="center left", fontsize=6.5)
+    axes.legend(frameon=False, fontsize=6, loc="upper left")
 
 
 def _resolution_line(axes: "Axes", curve: Curve, design: Design, colour: str) -> None:
@@ -199,4 +192,7 @@ def _measure(curve: Curve) -> str:
 
 def _short(curve: Curve) -> str:
     """The title without what the panel says."""
-    return curve.title.removeprefix("re-ID ").removeprefix("video ").split(", ")[0]
+    words = curve.title.split(", ")[0]
+    for said in ("re-ID ", "video ", "surface ", "perceptual "):
+        words = words.removeprefix(said)
+    return words

@@ -16,12 +16,12 @@ from anonbench.protocols.validity import Study
 from anonbench.protocols.validity_consistency import Distributions, Retrieval, Tracks
 from anonbench.protocols.validity_curves import curves_of, five_points, simulate
 from anonbench.protocols.validity_pairs import (
-    MEAN,
     PairDistances,
+    Statistic,
     across_backgrounds,
+    across_cameras,
     along_tracks,
-    pair_table,
-    surface_across_cameras,
+    mixed_table,
 )
 from anonbench.protocols.validity_planting import SHARES, Mixer, Quantity, planted_pairs
 from anonbench.reporting.validity_record import Curve, read_validity
@@ -84,6 +84,11 @@ def retrieval(model: Any, persons: int = 24) -> Retrieval:
     return Retrieval(made, planted_pairs(made), PersonColour("reid"))
 
 
+def natural_pairs(model: Any, persons: int) -> PairDistances:
+    made = generation(model, ToyDataset(market_like(persons)))
+    return across_cameras(made, planted_pairs(made), PersonColour("reid"))
+
+
 def curve_of(curves: list[Curve], statistic: str) -> Curve:
     (found,) = [curve for curve in curves if f".{statistic}." in curve.key]
     return found
@@ -119,9 +124,9 @@ def test_two_images_of_a_person_share_z_with_probability_one_minus_p_squared() -
         centre = (slice(None), slice(None), 8, 4)
         return (a.images[i][centre] != b.images[j][centre]).any(axis=1).astype(np.float64)
 
-    table = pair_table(pairs, first, first + 1, differs)
+    table = mixed_table(pairs, first, first + 1, differs)
     share = Quantity("toy.differs.colour", "pairs that differ", "consistency", "fraction", "lower")
-    sweep = PairDistances(made, pairs, {"pairs": table}, {share: ("pairs", MEAN)})
+    sweep = PairDistances(made, pairs, {"pairs": table}, {share: Statistic("pairs")})
     everybody = np.arange(60)
     for level, p in enumerate(SHARES):
         found = [
@@ -133,15 +138,22 @@ def test_two_images_of_a_person_share_z_with_probability_one_minus_p_squared() -
 
 
 def test_retrieval_falls_from_perfect_to_chance_as_latents_get_fresh() -> None:
-    curves = curves_of(retrieval(LatentPainter()), "inconsistency", 12)
-    mean_ap = curve_of(curves, "map")
-    assert mean_ap.largest.values[0] == pytest.approx(100)
-    assert mean_ap.largest.values[-1] < 45
-    assert mean_ap.tau > 0.9
-    auc = curve_of(curves, "auc")
-    assert auc.largest.values[0] > 0.99
-    assert auc.largest.values[-1] == pytest.approx(0.5, abs=0.1)
-    assert curve_of(curves, "similarity").steps > 0.8
+    for curve in curves_of(retrieval(LatentPainter()), "inconsistency", 12):
+        assert curve.largest.values[0] == pytest.approx(100)
+        assert curve.largest.values[-1] < 45
+        assert curve.tau > 0.9
+
+
+def test_natural_pairs_become_strangers_as_latents_get_fresh() -> None:
+    curves = curves_of(natural_pairs(LatentPainter(), 24), "inconsistency", 12)
+    for name in ("reid", "surface"):
+        auc = curve_of(curves, f"{name}_auc")
+        assert auc.largest.values[0] > 0.95
+        assert auc.largest.values[-1] == pytest.approx(0.5, abs=0.1)
+        distance, ratio = (curve_of(curves, f"{name}_{statistic}") for statistic in ("same", "ratio"))
+        assert distance.largest.values[0] == pytest.approx(0, abs=1e-6)
+        assert ratio.largest.values[-1] == pytest.approx(1, abs=0.15)
+        assert distance.steps > 0.8
 
 
 def test_a_model_that_ignores_z_moves_nothing_and_resolves_nothing() -> None:
@@ -151,27 +163,27 @@ def test_a_model_that_ignores_z_moves_nothing_and_resolves_nothing() -> None:
 
 
 def test_one_more_fault_in_twenty_is_found_where_everything_else_is_shared() -> None:
-    found = five_points(retrieval(RoughPainter(), 60), 30, 8)
+    found = five_points(natural_pairs(RoughPainter(), 60), 30, 8)
     assert {test.shares for test in found} == {(0.0, 0.05), (0.2, 0.25)}
     assert {test.people for test in found} == {30}
-    power = {(t.key.split(".")[2], t.design, t.shares): t.found for t in found}
-    assert power["similarity", "coupled", (0.0, 0.05)] > power["similarity", "paired", (0.0, 0.05)]
-    assert power["similarity", "coupled", (0.2, 0.25)] > 0.5
+    power = {(test.key.split(".")[1], test.design, test.shares): test.found for test in found}
+    assert power["surface_same", "coupled", (0.2, 0.25)] > 0.5
+    assert power["surface_same", "coupled", (0.2, 0.25)] > power["surface_same", "paired", (0.2, 0.25)]
     for test in found:
         assert test.interval[0] <= test.difference <= test.interval[1]
         assert test.resolved == (not test.interval[0] <= 0 <= test.interval[1])
 
 
 def test_what_is_shared_by_two_benchmarks_makes_them_sharper() -> None:
-    mean_ap = curve_of(curves_of(retrieval(RoughPainter(), 40), "inconsistency", 12), "similarity")
-    smallest = {
-        design: mean_ap.resolution(design, 0.2, 100).smallest or 1.0 for design in ("unpaired", "paired", "coupled")
-    }  # fmt: skip
-    assert smallest["coupled"] < smallest["paired"]
-    assert smallest["coupled"] < smallest["unpaired"]
-    more = mean_ap.resolution("unpaired", 0.0, 10_000)
+    curve = curve_of(curves_of(natural_pairs(RoughPainter(), 40), "inconsistency", 12), "surface_same")
+    found = {design: curve.resolution(design, 0.2, 100) for design in ("unpaired", "paired", "coupled")}
+    smallest = {design: resolved.smallest or 1.0 for design, resolved in found.items() if resolved}
+    assert smallest["coupled"] < min(smallest["paired"], smallest["unpaired"])
+    fewer, more = (curve.resolution("unpaired", 0.0, images) for images in (100, 10_000))
+    assert fewer is not None
+    assert more is not None
     assert more.extrapolated
-    assert more.smallest < mean_ap.resolution("unpaired", 0.0, 100).smallest
+    assert (more.smallest or 1.0) < (fewer.smallest or 1.0)
 
 
 def test_a_benchmark_of_some_people_is_that_of_a_smaller_data_set() -> None:
@@ -194,17 +206,6 @@ def test_aligned_pairs_see_planted_inconsistency_and_controls_do_not() -> None:
         assert curve.tau > 0.8
 
 
-def test_surface_distance_across_cameras_is_nought_for_one_z_and_grows() -> None:
-    made = generation(LatentPainter(), ToyDataset(market_like(8)))
-    for curve in curves_of(surface_across_cameras(made, planted_pairs(made)), "inconsistency", 4):
-        start, end = curve.largest.values[0], curve.largest.values[-1]
-        assert (
-            (start, end) == pytest.approx((1.0, 0.5), abs=0.2)
-            if ".surface_auc." in curve.key
-            else start == 0 < end
-        )
-
-
 def test_tracks_get_less_alike_and_their_warping_error_grows() -> None:
     made = generation(LatentPainter(), ToyClips(8, 6))
     pairs = planted_pairs(made)
@@ -221,7 +222,7 @@ def test_errors_of_a_clip_are_found_for_every_choice_of_either_frame() -> None:
     for half in (0, 1):
         none, every = (sweep.measure(everybody, half, 0, level) for level in (0, len(SHARES) - 1))
         (key,) = none
-        below = table.below["ratio"][half].mean()
+        below = sweep.tables["untouched"].values[half].mean()
         assert none[key] == pytest.approx(table.values[half, :, 0, 0].mean() / below)
         assert every[key] == pytest.approx(table.values[half, :, 1, 1].mean() / below)
 
