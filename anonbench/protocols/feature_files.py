@@ -133,7 +133,7 @@ def open_features(path: Path, protocol: str) -> FeatureFile:
             arrays = {name: _plain(path, archive.__getitem__, name) for name in archive.files}
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (ValueError, zipfile.BadZipFile, AttributeError, EOFError) as error:
+    except (ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: not an .npz file; write it with numpy.savez") from error
     file = FeatureFile(path, arrays, hashlib.sha256(content).hexdigest())
     known = {name for names in ARRAYS.values() for name in names}
