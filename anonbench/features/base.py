@@ -122,11 +122,13 @@ class LayeredDistance:
 
         Its mean over the image differs from `distance` by what interpolation does at the borders.
         """
-        return self._over_batches(a, b, partial(_upsampled, size=a.shape[2:]))[0]
+        return self._over_batches(a, b, partial(_upsampled, size=(a.shape[2], a.shape[3])))[0]
 
     def distance_and_map(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
         """See `PerceptualExtractor.distance_and_map`: the network sees the images once."""
-        whole, spatial = self._over_batches(a, b, _mean_of_grids, partial(_upsampled, size=a.shape[2:]))
+        whole, spatial = self._over_batches(
+            a, b, _mean_of_grids, partial(_upsampled, size=(a.shape[2], a.shape[3]))
+        )
         return whole, spatial
 
     def _over_batches(self, a: Tensor, b: Tensor, *reductions: Callable[[Tensor], Tensor]) -> list[Tensor]:
