@@ -9,9 +9,9 @@ from functools import cache
 
 from pydantic import Field
 
-from anonbench.cards import Strict, packaged_cards
+from anonbench.cards import Strict, packaged_card, packaged_cards
 from anonbench.features.extractors import EXTRACTORS
-from anonbench.protocols.registry import protocol_names
+from anonbench.protocols.registry import protocol_card, protocol_names
 from anonbench.records import Direction
 from anonbench.reporting.labels import MetricKey
 
@@ -66,6 +66,12 @@ def metric_tables() -> list[MetricTable]:
     """The tables of all protocols that have one, in the order of reports."""
     tables = packaged_cards("protocols/metrics", MetricTable)
     return [tables[name] for name in protocol_names() if name in tables]
+
+
+def metric_table(protocol: str) -> MetricTable:
+    """The table of one protocol. Raises UsageError listing the valid names."""
+    protocol_card(protocol)
+    return packaged_card("protocols/metrics", protocol, MetricTable)
 
 
 def find_entry(key: str) -> MetricEntry | None:

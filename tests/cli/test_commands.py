@@ -87,6 +87,14 @@ def test_a_model_is_described_by_the_first_clause_of_its_card() -> None:
     assert first_clause("A box.") == "A box"
 
 
+def test_protocols_explains_the_statistics_of_one(cli: Cli) -> None:
+    result = cli("protocols", "fid")
+    assert result.code == 0
+    assert "value_at_infinity" in result.out
+    assert "|m1 - m2|²" in result.out
+    assert "reid" in cli("protocols", "nothing").error
+
+
 def test_protocols_lists_the_presets(cli: Cli) -> None:
     result = cli("protocols")
     assert result.code == 0
