@@ -71,7 +71,7 @@ def score(
     floor = None if other is None else frechet_distance_of_features(real=real, fake=other)
     results = _Results(keys, resamples)
     results.add_distances(extractor, real, fakes, floor)
-    results.add_neighbours(extractor, real, fakes)
+    results.add_neighbours(extractor, real, fakes, other)
     return Measurement(results.metrics, results.samples, notes=tuple(results.notes))
 
 
@@ -136,9 +136,12 @@ class _Results:
             extractor, "value_slope", _metric([slope for _, slope in fits], "distance x crops", "none", n)
         )
 
-    def add_neighbours(self, extractor: str, real: Features, fakes: list[Features]) -> None:
+    def add_neighbours(
+        self, extractor: Extractor, real: Features, fakes: list[Features], other: Features | None
+    ) -> None:
         """Precision, recall, density and coverage: means over the crops, whose balls stay as they are."""
         found = [prdc(real=real, fake=fake) for fake in fakes]
+        floor = None if other is None else prdc(real=real, fake=other)
         per_crop: dict[str, tuple[str, list[Floats]]] = {
             "precision": ("fraction", [f.fake_inside.astype(np.float64) for f in found]),
             "recall": ("fraction", [f.real_inside.astype(np.float64) for f in found]),
@@ -146,8 +149,11 @@ class _Results:
             "coverage": ("fraction", [f.real_covered.astype(np.float64) for f in found]),
         }
         for statistic, (unit, per_seed) in per_crop.items():
-            self.add(extractor, statistic, mean_metric(per_seed, unit, "higher", self._resamples))
-            self._rows.append(long_form(self._keys, f"fid.{statistic}.{extractor}", per_seed))
+            metric = mean_metric(per_seed, unit, "higher", self._resamples)
+            if floor is not None:
+                metric = metric.model_copy(update={"floor": getattr(floor, statistic)})
+            self.add(extractor, statistic, metric)
+            self._rows.append(long_form(self._keys, f"fid.{statistic}.{extractor.name}", per_seed))
 
 
 def _distance(real: Features, fakes: list[Features], floor: float | None) -> Metric:

@@ -10,6 +10,7 @@ from torch import Tensor
 from anonbench.cards import ModelCard
 from anonbench.crops import PersonCrops, composite
 from anonbench.errors import DataError
+from anonbench.metrics.prdc import prdc
 from anonbench.protocols import fid, lpips
 from tests.protocols.conftest import context
 from tests.protocols.toys import BackgroundPainter, LatentPainter, ToyDataset, Untouched, market_like
@@ -59,6 +60,8 @@ def test_the_floor_is_the_distance_to_other_real_crops_at_equal_n() -> None:
     ]
     expected = frechet_distance_of_features(real=features[0], fake=features[1])
     assert distance.floor == pytest.approx(expected)
+    coverage = fid.measure(replace(toy, reference=reference)).metrics["fid.coverage.person_colour"]
+    assert coverage.floor == prdc(real=features[0], fake=features[1]).coverage
     assert distance.interval is not None
     assert distance.interval[0] <= distance.value <= distance.interval[1]
     assert fid.measure(toy).metrics["fid.value.person_colour"].floor is None
