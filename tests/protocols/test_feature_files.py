@@ -1,6 +1,9 @@
 """Features from files: equal to what a run measures, and every wrong file named with its reason."""
 
+import re
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -224,3 +227,24 @@ def test_distributions_of_unequal_size_too_few_images_and_missing_sets_are_refus
 
 def test_protocols_that_need_images_say_so(tmp_path: Path) -> None:
     assert "lpips needs images" in refusal(save(tmp_path, good()), "lpips")
+
+
+def test_the_example_in_the_docs_makes_a_file_that_is_scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "features.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    for folder, camera in (("query", 1), ("bounding_box_test", 2)):
+        (tmp_path / "market" / folder).mkdir(parents=True)
+        for person in (-1, 0, 1, 2, 3):
+            if person > 0 or folder != "query":
+                name = f"{'-1' if person < 0 else f'{person:04d}'}_c{camera}s1_000001_00.jpg"
+                (tmp_path / "market" / folder / name).touch()
+    network = ModuleType("mynetwork")
+    network.embed = lambda paths: np.array([[float(path.name.split("_")[0]), 1.0] for path in paths])  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "mynetwork", network)
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    record = score(tmp_path / "mynetwork.npz")
+    assert record.data.counts == {"samples": 8, "identities": 3, "query": 3, "gallery": 5}
+    assert record.metrics["reid.linkage.map.mynetwork"].value > 0
