@@ -48,7 +48,7 @@ def measure(context: Context) -> Measurement:
         other = features_of(context.reference, extractor) if context.reference else None
         floor = None if other is None else frechet_distance_of_features(real=real, fake=other)
         results.add_distances(extractor.name, real, fakes, floor)
-        results.add_neighbours(extractor.name, real, fakes)
+        results.add_neighbours(extractor.name, real, fakes, other)
         if context.generation.model.card.can_reconstruct:
             painted = features_of(context.generation.anonymized(FROM_MAPPER), extractor)
             results.add(extractor.name, "value_reconstructed", _distance(real, [painted], floor))
@@ -137,7 +137,7 @@ class _Results:
         )
 
     def add_neighbours(
-        self, extractor: Extractor, real: Features, fakes: list[Features], other: Features | None
+        self, extractor: str, real: Features, fakes: list[Features], other: Features | None
     ) -> None:
         """Precision, recall, density and coverage: means over the crops, whose balls stay as they are."""
         found = [prdc(real=real, fake=fake) for fake in fakes]
@@ -153,7 +153,7 @@ class _Results:
             if floor is not None:
                 metric = metric.model_copy(update={"floor": getattr(floor, statistic)})
             self.add(extractor, statistic, metric)
-            self._rows.append(long_form(self._keys, f"fid.{statistic}.{extractor.name}", per_seed))
+            self._rows.append(long_form(self._keys, f"fid.{statistic}.{extractor}", per_seed))
 
 
 def _distance(real: Features, fakes: list[Features], floor: float | None) -> Metric:
