@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from anonbench.crops import PersonCrops
 from anonbench.features.base import Extractor, PerceptualExtractor
-from anonbench.metrics.similarity import blanked, cosine_similarity, pair_distance
+from anonbench.metrics.similarity import absolute_difference, blanked, cosine_similarity, pair_distance
 from anonbench.protocols.crops import BATCH, CropSource
 from anonbench.protocols.generation import ImageSet
 from anonbench.protocols.scoring import Floats, features_of
@@ -58,12 +60,47 @@ def reid_measure(extractor: Extractor) -> Measure:
     return Measure("reid", extractor.name, distance, "cosine distance")
 
 
-def perceptual_measure(crops: CropSource, extractor: PerceptualExtractor) -> Measure:
-    """Perceptual distance inside the pixels that show the body in both images, which must be aligned.
+def body(crops: PersonCrops) -> Tensor:
+    """bool (B, 1, H, W): pixels that show the body."""
+    return crops.surface_mask
+
+
+def surroundings(crops: PersonCrops) -> Tensor:
+    """bool (B, 1, H, W): pixels that nobody anonymizes."""
+    return ~crops.person_mask
+
+
+def perceptual_measure(
+    crops: CropSource, extractor: PerceptualExtractor, area: Callable[[PersonCrops], Tensor] = body
+) -> Measure:
+    """Perceptual distance over the pixels that lie in the area in both images, which must be aligned.
 
     All other pixels are made grey in both: a network looks around each pixel, and the rim of a mask is
     background.
     """
+
+    def map_of(first: Tensor, second: Tensor, mask: Tensor) -> Tensor:
+        return extractor.distance_map(blanked(first, mask), blanked(second, mask))
+
+    return Measure("perceptual", extractor.key, _aligned(crops, area, map_of), "distance")
+
+
+def pixel_measure(crops: CropSource, area: Callable[[PersonCrops], Tensor]) -> Measure:
+    """Mean absolute RGB difference, in [0, 1], over the pixels that lie in the area in both images."""
+    return Measure(
+        "pixels",
+        "pixels",
+        _aligned(crops, area, lambda a, b, _: absolute_difference(a, b)),
+        "colour distance",
+    )
+
+
+def _aligned(
+    crops: CropSource,
+    area: Callable[[PersonCrops], Tensor],
+    map_of: Callable[[Tensor, Tensor, Tensor], Tensor],
+) -> Distance:
+    """The mean of a distance map over an area; map_of: images uint8 (B, 3, H, W) twice and the area."""
 
     def distance(a: ImageSet, i: Integers, b: ImageSet, j: Integers) -> Floats:
         # A sample is the first of several pairs, and then its own latent pair repeats.
@@ -71,11 +108,10 @@ def perceptual_measure(crops: CropSource, extractor: PerceptualExtractor) -> Mea
         parts = []
         for start in range(0, pairs.shape[1], BATCH):
             left, right = pairs[:, start : start + BATCH]
-            mask = crops.load(left.tolist()).surface_mask & crops.load(right.tolist()).surface_mask
-            first = blanked(torch.from_numpy(a.images[left]), mask)
-            second = blanked(torch.from_numpy(b.images[right]), mask)
-            parts.append(pair_distance(extractor.distance_map(first, second), mask).inside.numpy())
+            mask = area(crops.load(left.tolist())) & area(crops.load(right.tolist()))
+            first, second = torch.from_numpy(a.images[left]), torch.from_numpy(b.images[right])
+            parts.append(pair_distance(map_of(first, second, mask), mask).inside.numpy())
         distances: Floats = np.concatenate(parts)[position]
         return distances
 
-    return Measure("perceptual", extractor.key, distance, "distance")
+    return distance

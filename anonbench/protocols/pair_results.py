@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from anonbench.metrics.path_length import median_over_groups
 from anonbench.metrics.ratios import ratio_over_groups
 from anonbench.metrics.surface import auc_interval, separation
 from anonbench.protocols.scoring import Floats, interval_over, long_form
@@ -52,6 +53,30 @@ class PairResults:
             interval=interval_over(values, np.tile(self._person, len(per_seed)), self._resamples),
             seeds=tuple(float(np.nanmean(v)) for v in per_seed),
             ceiling=_mean(original),
+        )
+
+    def median(
+        self,
+        key: str,
+        per_seed: Sequence[Floats],
+        unit: str,
+        direction: Direction,
+        original: Floats | None = None,
+    ) -> None:
+        """The median over pairs and seeds, which few large values do not move."""
+        if any(np.isnan(v).all() for v in per_seed):
+            return
+        values, groups = np.concatenate(per_seed), np.tile(self._person, len(per_seed))
+        value, interval = median_over_groups(values, groups, resamples=self._resamples)
+        known = original is not None and not np.isnan(original).all()
+        self.metrics[key] = Metric(
+            value=value,
+            unit=unit,
+            direction=direction,
+            n=_scored(per_seed),
+            interval=(interval.low, interval.high) if interval else None,
+            seeds=tuple(median_over_groups(v, self._person, resamples=1)[0] for v in per_seed),
+            ceiling=float(np.nanmedian(original)) if original is not None and known else None,
         )
 
     def ratio(

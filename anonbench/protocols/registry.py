@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 NEED_MAPPER = frozenset({"reconstruction"})
 """Protocols for models with an appearance mapper alone."""
+ANONYMIZE_ANEW = frozenset({"path_length"})
+"""Protocols that change crops, so that stored answers do not serve."""
 
 
 def protocol_names() -> list[str]:
@@ -42,6 +44,10 @@ def require_fit(protocol: str, model: ModelCard) -> None:
         raise UnfitError(
             f"{protocol} needs a model with an appearance mapper, which '{model.name}' has not: "
             "it cannot paint a given person"
+        )
+    if protocol in ANONYMIZE_ANEW and model.kind == "folder":
+        raise UnfitError(
+            f"{protocol} anonymizes changed crops, but '{model.name}' holds images that were anonymized before"
         )
 
 

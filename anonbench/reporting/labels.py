@@ -100,7 +100,15 @@ STATISTICS = {
     "surface_shared": "Surface that both images show",
     "surface_unscored": "Pairs that share too little surface",
     "reid_similarity": "Re-ID similarity, same latent",
-    "sensitivity": "Controlled sensitivity: change by swap / by latent",
+    "gain": "Change of the output / of the input",
+    "sensitivity": "Controlled sensitivity: change by swap or step / by latent",
+    "perceptual_change": "Perceptual change",
+    "perceptual_change_median": "Perceptual change, median",
+    "surface_change": "Surface change",
+    "surface_change_median": "Surface change, median",
+    "perceptual_diversity": "Diversity: perceptual distance between two latents",
+    "surface_diversity": "Diversity: surface distance between two latents",
+    "length": "Perceptual path length",
     "consistency": "Likeness within tracks",
     "between_tracks": "Likeness between tracks",
     "warping_ratio": "Warping error over that of the untouched clips",
@@ -157,8 +165,13 @@ HEADLINES = {
     "fid.value": "Realism: Fréchet distance",
     "lpips.reconstructed": "Reconstruction: perceptual distance to the original",
     "lpips.diversity": "Diversity: perceptual distance between two latents",
+    "reconstruction.other_image.surface_ratio": (
+        "Reconstruction in another image: surface distance, own / another person's latent"
+    ),
+    "pairs.surface_auc": "Two cameras: AUC of surface distance, one person against two",
     "pose_swap.surface_ratio": "Pose swap: surface distance, same / different latent",
     "background_swap.surface_ratio": "Background swap: surface distance, same / different latent",
+    "path_length.background.gain": "Small step of the background: change of the person / of the background",
     "video.same_latent.consistency": "Video: likeness within tracks, one latent per track",
     "video.same_latent.warping_ratio": "Video: warping error, anonymized / untouched clips",
     "privacy.anonymized_query.trained_map": "Privacy: mAP of a trained attacker, untouched gallery",
@@ -208,6 +221,19 @@ GLOSSARY = {
         " constant output is perfectly consistent. Models without latents are compared between people instead."
     ),
     "background_swap.surface_ratio": "The same ratio where only the background changes.",
+    "pairs.surface_auc": (
+        "Probability that two images of one person from two cameras, anonymized with one latent, have more alike"
+        " colours of the body surface than images of two people. 0.5 is chance. A model that paints without light"
+        " and shadow can be above the untouched images."
+    ),
+    "reconstruction.other_image.surface_ratio": (
+        "The latent is read from one image of a person and painted into another, which is compared with the real one;"
+        " 1: no nearer to it than with the latent of somebody else."
+    ),
+    "path_length.background.gain": (
+        "The background goes a small step towards another one, the latent stays. 0: the person does not change,"
+        " 1: they change as much as the background. Read it beside diversity: a constant output never changes."
+    ),
     "video.same_latent.consistency": (
         "Re-ID features of each frame of a tracked person against those of the frame before and of the first one."
         " The floor is the likeness of different people. Read it beside the likeness between tracks: if everybody"

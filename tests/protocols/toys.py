@@ -10,6 +10,7 @@ from torch import Tensor
 from anonbench.cards import ModelCard
 from anonbench.crops import Outcome, PersonCrops, composite
 from anonbench.protocols.surface_pairs import Cells
+from anonbench.template import VERTICES
 
 SIZE = (16, 8)
 LATENT_DIM = 3
@@ -76,7 +77,9 @@ class ToyClips(ToyDataset):
 def cells_per_row() -> Cells:
     """Surface cells of the toys, whose surface numbers the rows of the image: head first, then torso and legs."""
     region = torch.tensor([0] * 5 + [1] * 5 + [3] * 6)
-    return Cells("template", torch.arange(SIZE[0]), region, 2, 4, 2)
+    row_of_vertex = torch.full((VERTICES,), -1)
+    row_of_vertex[: SIZE[0]] = torch.arange(SIZE[0])
+    return Cells("template", row_of_vertex, region, 2, 4, 2)
 
 
 def market_like(persons: int = 12, cameras: int = 4) -> pd.DataFrame:

@@ -27,7 +27,7 @@ VERSION = 1
 class SyntheticDataset:
     """One split of synthetic people at one size, a `CropDataset`.
 
-    split: train, val, reid, reid_train, pose_swap, background_swap or walks (`SPLITS`).
+    split: train, val, reid, reid_train, pose_swap, background_swap, walks or steps (`SPLITS`).
     size: (H, W), multiples of 8.
     count: number of samples for train and val, of identities or clips for the other splits; None: the split's own.
     seed: another seed gives other people, places and shots.
@@ -185,6 +185,8 @@ def _table(plans: Sequence[Plan]) -> pd.DataFrame:
     moments = [p.moment for p in plans if p.moment is not None]
     if moments:
         columns["clip"], columns["frame"] = map(list, zip(*moments, strict=True))
+    if any(p.step is not None for p in plans):
+        columns["step"] = [p.step for p in plans]
     return pd.DataFrame(columns)
 
 

@@ -37,6 +37,16 @@ def walking_pose(rng: np.random.Generator, phase: float, stride: float) -> Pose:
     return _pose(rng, "walk", phase, stride, busy=0)
 
 
+def nudged(rng: np.random.Generator, pose: Pose, angle: float) -> Pose:
+    """The pose with every joint turned a little, in a random direction of the space of poses.
+
+    angle: radians, the root mean square over the joints.
+    """
+    turns = rng.normal(size=(len(pose), 3))
+    turns *= angle / np.sqrt((turns**2).sum(axis=1).mean())
+    return {bone: vector + turn for (bone, vector), turn in zip(pose.items(), turns, strict=True)}
+
+
 def _pose(rng: np.random.Generator, kind: str, phase: float, stride: float, busy: int) -> Pose:
     pose: Pose = {}
     for k, (suffix, sign) in enumerate(SIDES):

@@ -14,10 +14,11 @@ from anonbench.datasets.synthetic.body import Body, Bools, Bytes, Floats, Ints, 
 from anonbench.datasets.synthetic.camera import Camera, Response, frame, response
 from anonbench.datasets.synthetic.keypoints import coco_keypoints
 from anonbench.datasets.synthetic.outfit import Material, Mesh, dress
-from anonbench.datasets.synthetic.poses import Pose, random_pose
+from anonbench.datasets.synthetic.poses import Pose, nudged, random_pose
 from anonbench.datasets.synthetic.scene import Light
 from anonbench.datasets.synthetic.splits import Plan
 from anonbench.datasets.synthetic.streams import Stream, stream
+from anonbench.datasets.synthetic.themes import THEMES
 from anonbench.datasets.synthetic.wardrobe import Identity, identity
 
 SUPERSAMPLING = 2
@@ -26,6 +27,10 @@ COARSE_ROWS = 160
 SHADOW_REACH = 3.0
 """Metres around the person within which the ground can be in their shadow."""
 OCCLUDED_SHARE = 0.12
+POSE_STEP = 0.08
+"""Radians by which a step of the pose turns a joint: a hand moves by some centimetres, a pixel or two at 72x40."""
+BACKGROUND_STEP = 0.15
+"""How far a step of the background goes towards another place: ten grey levels or so, which survive rounding."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +60,19 @@ def render(body: Body, seed: int, plans: Sequence[Plan], size: tuple[int, int]) 
     """The samples of these plans at `size` (H, W). Bytes do not depend on how plans are batched."""
     people = [identity(seed, p.person, p.dress_theme, p.correlation) for p in plans]
     poses = [random_pose(stream(seed, Stream.POSE, *p.pose), p.pose_kind) for p in plans]
-    posed = body.pose([pose for _, pose in poses], [who.phenotype for who in people])
+    shapes = [who.phenotype for who in people]
+    framed = body.pose([pose for _, pose in poses], shapes)
+    taken = [_taken(seed, plan, pose) for plan, (_, pose) in zip(plans, poses, strict=True)]
+    posed = framed if not any(plan.step == "pose" for plan in plans) else body.pose(taken, shapes)
     return [
-        _render(body, seed, plan, who, pose, body_pose, size)
-        for plan, who, pose, body_pose in zip(plans, people, poses, posed, strict=True)
+        _render(body, seed, plan, who, kind, body_pose, size, frame_of)
+        for plan, who, (kind, _), body_pose, frame_of in zip(plans, people, poses, posed, framed, strict=True)
     ]
+
+
+def _taken(seed: int, plan: Plan, pose: Pose) -> Pose:
+    """The pose that is photographed: the plan's own, or a step from it."""
+    return nudged(stream(seed, Stream.STEP, *plan.pose), pose, POSE_STEP) if plan.step == "pose" else pose
 
 
 @dataclass(frozen=True)
@@ -83,12 +96,19 @@ def _render(
     seed: int,
     plan: Plan,
     who: Identity,
-    pose: tuple[str, Pose],
+    pose_kind: str,
     posed: Posed,
     size: tuple[int, int],
+    framed: Posed,
 ) -> Sample:
-    mesh = dress(body, who, posed, sitting=pose[0] == "sit", coarse=size[0] <= COARSE_ROWS)
-    camera = frame(stream(seed, Stream.VIEW, *plan.view), mesh.vertices[mesh.person], size, plan.azimuth)
+    """framed: the pose for which the camera was put up, the photographed one or a step before."""
+
+    def dressed(body_pose: Posed) -> Mesh:
+        return dress(body, who, body_pose, sitting=pose_kind == "sit", coarse=size[0] <= COARSE_ROWS)
+
+    mesh = dressed(posed)
+    before = dressed(framed) if plan.step == "pose" else mesh
+    camera = frame(stream(seed, Stream.VIEW, *plan.view), before.vertices[before.person], size, plan.azimuth)
     light = scene.random_light(stream(seed, Stream.LIGHT, *plan.light), plan.light_theme)
     shot = Shot(body, seed, plan, who, posed, mesh, camera, Tracer(mesh, camera), light, size)
     return photograph(shot, response(seed, plan.camera, plan.shot, size))
@@ -244,6 +264,11 @@ def _plate(shot: Shot) -> tuple[Floats, Floats]:
     light = scene.random_light(stream(seed, Stream.LIGHT, *plan.scene_light), plan.light_theme)
     rng = stream(seed, Stream.SCENE, *plan.scene)
     colours, ground = scene.background(rng, plan.scene_theme, camera, floor, shot.size)
+    if plan.step == "background":
+        elsewhere = (plan.scene_theme + 1) % len(THEMES)
+        rng = stream(seed, Stream.STEP, *plan.scene)
+        other, _ = scene.background(rng, elsewhere, camera, floor, shot.size)
+        colours += BACKGROUND_STEP * (other - colours)
     return colours**shading.GAMMA * light.level * light.colour, ground
 
 

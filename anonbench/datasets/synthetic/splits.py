@@ -24,7 +24,8 @@ class Plan:
     pose, view, light, scene, scene_light, shot: keys of random streams. `light` falls on the person,
     `scene_light` on the place, `shot` is the exposure, grain and occluder. azimuth: fixed direction of view
     (radians, 0 in front) or random. fixed_scene_camera: the place is framed for anybody, not for this person.
-    factors: identity, pose and place of a factorial split. moment: clip and frame.
+    factors: identity, pose and place of a factorial split. moment: clip and frame. step: what has moved a little
+    from where the other numbers put it, "pose" or "background"; "": nothing.
     """
 
     key: str
@@ -48,6 +49,7 @@ class Plan:
     fixed_scene_camera: bool = False
     factors: tuple[int, int, int] | None = None
     moment: tuple[int, int] | None = None
+    step: str | None = None
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,26 @@ def _walk(split: Split, seed: int, index: int) -> Plan:
     )
 
 
+STEPS = ("", "pose", "background")
+
+
+def _step(split: Split, seed: int, index: int) -> Plan:
+    """One shot of a person, the same after a small step of the pose, and after one of the background.
+
+    Everything else stays to the byte, camera and framing too.
+    """
+    identity, number = divmod(index, len(STEPS))
+    plan = _independent(split, seed, identity, 0)
+    return replace(
+        plan,
+        key=f"{split.name}/{identity:04d}_{STEPS[number] or 'still'}",
+        ground_shadow=False,
+        occluders=False,
+        fixed_scene_camera=True,
+        step=STEPS[number],
+    )
+
+
 OFFICE = next(i for i, theme in enumerate(THEMES) if theme.name == "office")
 
 SPLITS = {
@@ -182,5 +204,6 @@ SPLITS = {
         Split("pose_swap", 4, 8, POSES["pose_swap"] * PLACES["pose_swap"], _swap),
         Split("background_swap", 5, 8, POSES["background_swap"] * PLACES["background_swap"], _swap),
         Split("walks", 6, 40, WALK_FRAMES, _walk),
+        Split("steps", 7, 40, len(STEPS), _step),
     )
 }

@@ -26,6 +26,7 @@ class Stream(IntEnum):
     THEME = 26
     CAMERA = 27
     WALK = 28
+    STEP = 29
 
 
 def stream(seed: int, kind: Stream, *numbers: int) -> np.random.Generator:
