@@ -89,7 +89,8 @@ def _metric_table(table: MetricTable) -> str:
 
 
 def _name_cell(entry: MetricEntry) -> str:
-    return f"`{entry.key}` {ARROWS[entry.direction]}".strip()
+    breakable = entry.key.replace(",", ", ")
+    return f"`{breakable}` {ARROWS[entry.direction]}".strip()
 
 
 def _definition_cell(entry: MetricEntry) -> str:
@@ -124,7 +125,7 @@ def _parity_section() -> str:
 
 def _deviation_cell(tests: Sequence[str]) -> str:
     found = _deviations()["tests"]
-    return "<br>".join(f"{_number(found[name]['deviation'])} `{name}`" for name in tests) or "-"
+    return "<br>".join(f"{_number(found[n]['deviation'])} {n.replace('_', ' ')}" for n in tests) or "-"
 
 
 def _number(value: float) -> str:
