@@ -187,11 +187,15 @@ def p_from_intervals(a: float, a_interval: Interval, b: float, b_interval: Inter
 
 
 def p_from_seeds(a: Sequence[float], b: Sequence[float]) -> float:
-    """Two-sided p value of Student's test that two metrics have one mean over seeds, at least 2 of each."""
+    """Two-sided p value of Student's test that two metrics have one mean over seeds, at least 2 of each.
+
+    Without any scatter p is 1 where the two are equal and 0 where they are not.
+    """
     if min(len(a), len(b)) < 2:
         raise ValueError(f"a test over seeds needs 2 of each, got {len(a)} and {len(b)}")
-    if np.ptp(a) == 0 and np.ptp(b) == 0:
-        return float(a[0] == b[0])
+    scale = float(np.abs([*a, *b]).max())
+    if max(np.ptp(a), np.ptp(b)) <= 1e-9 * scale:  # deterministic, up to rounding
+        return float(abs(a[0] - b[0]) <= 1e-9 * scale)
     return float(stats.ttest_ind(a, b).pvalue)
 
 

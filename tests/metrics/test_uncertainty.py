@@ -8,9 +8,12 @@ from scipy import stats
 
 from anonbench.metrics.frechet import frechet_distance_of_features
 from anonbench.metrics.uncertainty import (
+    Interval,
     bootstrap_mean,
     bootstrap_over_groups,
     holm,
+    p_from_intervals,
+    p_from_seeds,
     seed_spread,
     subsample_interval,
     tied,
@@ -144,6 +147,26 @@ def test_holm_keeps_the_order_and_only_raises(p: list[float]) -> None:
 def test_holm_refuses_what_is_no_p_value(bad: list[float]) -> None:
     with pytest.raises(ValueError, match="list of p values"):
         holm(bad)
+
+
+def test_two_estimates_far_outside_each_others_intervals_differ() -> None:
+    a, b = Interval(9.0, 11.0), Interval(9.0 + 2.0 * np.sqrt(2), 11.0 + 2.0 * np.sqrt(2))
+    assert p_from_intervals(10.0, a, 10.0, a) == 1.0
+    # Apart by twice the combined half width: four standard errors.
+    assert p_from_intervals(10.0, a, 10.0 + 2 * np.sqrt(2), b) == pytest.approx(
+        2 * stats.norm.sf(2 * stats.norm.ppf(0.975))
+    )
+    assert p_from_intervals(1.0, Interval(1.0, 1.0), 2.0, Interval(2.0, 2.0)) == 0.0
+
+
+def test_seeds_are_compared_by_their_scatter() -> None:
+    assert p_from_seeds([1.0, 2.0, 3.0], [1.5, 2.5, 3.5]) == pytest.approx(
+        stats.ttest_ind([1, 2, 3], [1.5, 2.5, 3.5]).pvalue
+    )
+    assert p_from_seeds([1.0, 1.0], [1.0, 1.0]) == 1.0
+    assert p_from_seeds([1.0, 1.0], [2.0, 2.0]) == 0.0
+    with pytest.raises(ValueError, match="2 of each"):
+        p_from_seeds([1.0], [1.0, 2.0])
 
 
 def test_wilson_agrees_with_its_closed_form_and_stays_in_range() -> None:

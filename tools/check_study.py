@@ -1,0 +1,179 @@
+"""How often `anonbench check` cries wolf, and what it finds: real models, reseeded and made worse on purpose.
+
+    python tools/check_study.py baseline 20
+    python tools/check_study.py final 10
+
+Each model is measured with as many disjoint sets of latent seeds, and one more, which is the baseline. A mere
+reseeding must pass. A drop is planted by giving some images the features of an anonymization with a latent of
+their own, so many that mAP with one latent per identity falls by so many points; it must be found in the baseline's
+own seeds, and in each of the others. Writes results/studies/check/MODEL.reid.PRESET.json; docs/check.md shows it.
+"""
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from anonbench.detection.surface_head import fill_surfaces
+from anonbench.protocols.crops import CropSource
+from anonbench.protocols.generation import Generation
+from anonbench.protocols.reid import GeneratedFeatures, score
+from anonbench.protocols.reid_labels import Integers, Labels
+from anonbench.protocols.reid_rankings import Features, Scores, search
+from anonbench.protocols.runner import Request, resolve, run
+from anonbench.records import Record, write_json
+from anonbench.reporting.regression import ALPHA, check
+
+ROOT = Path(__file__).parent.parent
+PRESET = "demo"
+DROPS = (1.0, 2.0, 3.0, 5.0)
+RESAMPLES = 500
+PROBE = "reid.same_latent.map"
+
+
+@dataclass(frozen=True)
+class Planted:
+    """Features with one latent per identity, but for a share of the images: `FeatureSets` of that setting alone."""
+
+    features: GeneratedFeatures
+    share: float
+
+    @property
+    def seeds(self) -> range:
+        """Latent seeds."""
+        return self.features.seeds
+
+    def original(self) -> Features | None:
+        """Not planted."""
+        return None
+
+    def same_latent(self, seed: int) -> Features:
+        """With the features of fresh latents in some places: more of them as the share grows."""
+        same, fresh = self.features.same_latent(seed), self.features.fresh_latent(seed)
+        chosen = np.random.default_rng(seed).random(len(same)) < self.share
+        return np.where(chosen[:, None], same if fresh is None else fresh, same)
+
+    def fresh_latent(self, seed: int) -> Features | None:
+        """Not planted."""
+        return None
+
+    def permuted_latent(self, seed: int) -> tuple[Features, Integers] | None:
+        """Not planted."""
+        return None
+
+
+class Study:
+    """One model on re-identification: its records under any seeds, whole or with a planted drop."""
+
+    def __init__(self, model: str, folder: Path) -> None:
+        self.folder = folder
+        self.plan = resolve(Request("reid", model, preset=PRESET))
+        self.record, _ = run(self.plan)
+        crops = CropSource(self.plan.dataset, fill_surfaces, self.plan.detector)
+        self.generation = Generation(self.plan.model, crops)
+        self.labels = Labels.of(crops.samples, crops.outcome)
+        (self.extractor,) = self.plan.extractors
+        self.probe = f"{PROBE}.{self.extractor.name}"
+
+    def features(self, repeat: int) -> GeneratedFeatures:
+        """Those of one set of seeds; no two sets share one."""
+        count = self.plan.preset.seeds
+        return GeneratedFeatures(self.generation, self.extractor, range(repeat * count, (repeat + 1) * count))
+
+    def scores(self, features: GeneratedFeatures | Planted) -> Scores:
+        """As the protocol gives them."""
+        return score(features, self.labels, self.extractor.name, RESAMPLES)
+
+    def share_for(self, drop: float, repeat: int) -> float:
+        """The share of images that makes the probe fall by so many points in one set of seeds."""
+        features = self.features(repeat)
+        goal = self._probe(Planted(features, 0.0)) - drop
+        low, high = 0.0, 1.0
+        for _ in range(9):
+            middle = (low + high) / 2
+            if self._probe(Planted(features, middle)) > goal:
+                low = middle
+            else:
+                high = middle
+        return high
+
+    def _probe(self, features: Planted) -> float:
+        """The probe alone, without the intervals that take most of the time."""
+        images = [features.same_latent(seed) for seed in features.seeds]
+        return float(np.mean([np.nanmean(search(i, i, self.labels).average_precision) for i in images]))
+
+    def source(self, name: str, parts: Sequence[Scores]) -> tuple[Record, Path]:
+        """A record with the metrics of several scores; of equal metrics the last counts."""
+        joined = Scores.joined(parts)
+        rows = {str(part["metric"].iloc[0]): part for part in joined.samples}
+        pd.concat(rows.values()).to_parquet(self.folder / f"{name}.parquet")
+        changed = {"metrics": joined.metrics, "samples": f"{name}.parquet"}
+        return self.record.model_copy(update=changed), self.folder
+
+
+def study(model: str, reseedings: int, folder: Path) -> dict[str, Any]:
+    """Which checks failed over which metrics."""
+    subject = Study(model, folder)
+    whole = [subject.scores(subject.features(repeat)) for repeat in range(reseedings + 1)]
+    sources = [subject.source(f"reseeded_{i}", [scores]) for i, scores in enumerate(whole)]
+    values = [w.metrics[subject.probe].value for w in whole]
+    return {
+        "model": model,
+        "preset": PRESET,
+        "alpha": ALPHA,
+        "probe": subject.probe,
+        "seeds_per_record": subject.plan.preset.seeds,
+        "reseedings": reseedings,
+        "value_per_reseeding": values,
+        "metrics_tested": sum(metric.direction != "none" for metric in whole[0].metrics.values()),
+        "fell_in_reseedings": [_fallen(sources[0], now) for now in sources[1:]],
+        "fell_in_reseedings_without_samples": [_fallen(_bare(sources[0]), _bare(now)) for now in sources[1:]],
+        "drops": [_drop(subject, points, whole, sources) for points in DROPS],
+        "commit": subject.record.environment.git_commit,
+    }
+
+
+def _drop(
+    subject: Study, points: float, whole: Sequence[Scores], sources: Sequence[tuple[Record, Path]]
+) -> dict[str, Any]:
+    shares, found, lost = [], [], []
+    for repeat, scores in enumerate(whole):
+        shares.append(subject.share_for(points, repeat))
+        planted = subject.scores(Planted(subject.features(repeat), shares[-1]))
+        source = subject.source("planted", [scores, planted])
+        lost.append(scores.metrics[subject.probe].value - planted.metrics[subject.probe].value)
+        pairs = [(sources[repeat], source), (sources[0], source), (_bare(sources[0]), _bare(source))]
+        found.append([subject.probe in _fallen(before, now) for before, now in pairs])
+    print(f"{points} points: {np.mean(lost):.2f} lost, found {np.mean(found, axis=0)}", file=sys.stderr)
+    same, reseeded, bare = zip(*found, strict=True)
+    return {
+        "points": points,
+        "lost": float(np.mean(lost)),
+        "share_of_images": float(np.mean(shares)),
+        "cases": len(same),
+        "found_with_the_same_seeds": sum(same),
+        "reseeded_cases": len(reseeded) - 1,
+        "found_with_other_seeds": sum(reseeded[1:]),
+        "found_with_other_seeds_without_samples": sum(bare[1:]),
+    }
+
+
+def _fallen(baseline: tuple[Record, Path], current: tuple[Record, Path]) -> list[str]:
+    return [change.key for change in check([baseline], [current]) if change.status == "worse"]
+
+
+def _bare(source: tuple[Record, Path]) -> tuple[Record, Path]:
+    record, folder = source
+    return record.model_copy(update={"samples": None}), folder
+
+
+if __name__ == "__main__":
+    name, repeats = sys.argv[1], int(sys.argv[2])
+    with tempfile.TemporaryDirectory() as scratch:
+        result = study(name, repeats, Path(scratch))
+    write_json(result, ROOT / "results" / "studies" / "check" / f"{name}.reid.{PRESET}.json")
