@@ -60,7 +60,7 @@ class Preset:
 PRESETS = {
     "smoke": Preset(8, 4, 2, 2, 16, 4, 8, faults=("blur_inside",)),
     "demo": Preset(60, 30, 8, 12, 100, 20, 60),
-    "full": Preset(400, 60, 24, 40, 240, 40, 200),
+    "full": Preset(400, 60, 24, 40, 240, 80, 200),
 }
 
 

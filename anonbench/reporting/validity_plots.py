@@ -127,7 +127,9 @@ def quality_curves(record: ValidityRecord) -> "Figure":
                 _damage_line(axes, curve, colour)
             axes.axhline(0, color=REFERENCE_COLOUR, linewidth=0.8)
             axes.axhspan(-BAND, BAND, color=REFERENCE_COLOUR, alpha=0.15, linewidth=0)
-            axes.set_yscale("symlog", linthresh=2)
+            axes.set_yscale("symlog", linthresh=BAND)
+            axes.set_yticks([-10, -2, 0, 2, 10, 100], ["-10", "-2", "0", "2", "10", "100"])
+            axes.minorticks_off()
             axes.set_title(FAULT_TITLES.get(fault, fault), loc="left", fontweight="bold")
             axes.set_xlabel(record.curves_of(fault)[0].axis)
         for axes in list(panels)[len(faults) :]:
@@ -164,7 +166,7 @@ def _controls(axes: "Axes", curves: Iterable[Curve]) -> None:
             curve.levels, change, width, color=colour, linewidth=1.2, elinewidth=0.5, label=curve.title
         )
     axes.axhline(0, color=REFERENCE_COLOUR, linewidth=0.8)
-    axes.set_title("controls: what must not move\n", loc="left", fontweight="bold")
+    axes.set_title("controls\n", loc="left", fontweight="bold")
     axes.set_ylabel("change from p = 0, percent")
     axes.legend(frameon=False, fontsize=6, loc="upper left")
 

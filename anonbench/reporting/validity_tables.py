@@ -13,6 +13,7 @@ from anonbench.reporting.validity_record import (
 
 Row = list[str]
 SHOWN_IMAGES = (100, 1000, 10_000)
+QUALITY_IMAGES = (100, 1000)
 FAULT_TITLES = {
     "blur_inside": "blur of the person",
     "blur_whole": "blur of the crop",
@@ -52,15 +53,14 @@ def control_table(record: ValidityRecord) -> tuple[Row, list[Row]]:
     return header, rows
 
 
-def quality_table(record: ValidityRecord, images: int, design: Design = "coupled") -> tuple[Row, list[Row]]:
-    """A row per measure, two columns per damage: its order, and the smallest damage that so many images show."""
+def quality_table(record: ValidityRecord, design: Design = "coupled") -> tuple[Row, list[Row]]:
+    """A row per measure, a column per damage: the smallest that 100 and 1,000 images show, and tau."""
     faults = list(dict.fromkeys(c.fault for c in record.curves if c.role == "quality"))
     header = ["measure", "extractor", *(FAULT_TITLES.get(fault, fault) for fault in faults)]
     rows = []
     for first in record.curves_of(faults[0], "quality") if faults else []:
         curves = [record.curve(first.key, fault) for fault in faults]
-        cells = [f"{resolved(c.resolution(design, 0.0, images))} ({c.tau:+.2f})" for c in curves]
-        rows.append([first.title, extractor(first), *cells])
+        rows.append([first.title, extractor(first), *(_damage(curve, design) for curve in curves)])
     return header, rows
 
 
@@ -122,6 +122,11 @@ def digits(value: float) -> str:
     if abs(value) >= 10:
         return f"{value:.1f}"
     return f"{value:.2f}" if abs(value) >= 1 else f"{value:.3f}"
+
+
+def _damage(curve: Curve, design: Design) -> str:
+    few, many = (resolved(curve.resolution(design, 0.0, images)) for images in QUALITY_IMAGES)
+    return f"{few}; {many} ({curve.tau:+.2f})"
 
 
 def _image_titles() -> list[str]:
