@@ -27,6 +27,16 @@ TITLES = {
         "One latent per identity",
         "Across: one person after another, each from several cameras, t = 1.",
     ),
+    "pairs": ("Two cameras", "Across: pairs of images of one person after another, a latent each, t = 1."),
+    "reconstruction": (
+        "Reconstruction",
+        "Across: pairs of images of one person after another; the latent is read from the left one.",
+    ),
+    "path_length": (
+        "Small steps",
+        "Across: one person after another, as they stand, after a step of the pose, and one of the background,"
+        " under one latent. Steps are too small to see: what is seen is the model's.",
+    ),
     "video": (
         "One latent per track",
         "Across: moments of one clip, t = 1.",
