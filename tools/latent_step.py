@@ -2,7 +2,7 @@
 
     python tools/latent_step.py
 
-Writes results/studies/path_length/latent_step.json: for each model and step, over the pixels of the body, the mean
+Writes results/path_length/latent_step.json: for each model and step, over the pixels of the body, the mean
 change in grey levels, the share of bytes that stay, and the mean of d / step^2. Too small a step measures
 rounding: d / step^2 explodes. Too large a one leaves the neighbourhood of z: it falls.
 """
@@ -19,7 +19,7 @@ from anonbench.protocols.perturbations import changed
 from anonbench.protocols.runner import Plan, Request, resolve
 from anonbench.records import write_json
 
-OUT = Path(__file__).parent.parent / "results" / "studies" / "path_length" / "latent_step.json"
+OUT = Path(__file__).parent.parent / "results" / "path_length" / "latent_step.json"
 MODELS = ("baseline", "final")
 STEPS = (1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 2e-1, 4e-1)
 

@@ -51,7 +51,7 @@ EQUIVARIANT = {
 }
 LATENT_STEP = 0.1
 """Share of the way to another z. Karras et al. step by 1e-4 on float images; of bytes that changes one in two hundred,
-and rounding makes the length. This step changes nine in ten (results/studies/path_length, docs/protocols.md)."""
+and rounding makes the length. This step changes nine in ten (results/path_length, docs/protocols.md)."""
 MOST_CROPS = 1000
 """Of data without steps, as many crops: paired differences need no more (docs/protocols.md)."""
 GALLERY_PERSONS = 3
