@@ -1,12 +1,13 @@
 """How often `anonbench check` cries wolf, and what it finds: real models, reseeded and made worse on purpose.
 
-    python tools/check_study.py baseline 20
-    python tools/check_study.py final 10
+    python tools/check_study.py baseline 3 20
+    python tools/check_study.py final 3 10
+    python tools/check_study.py baseline 9 6
 
-Each model is measured with as many disjoint sets of latent seeds, and one more, which is the baseline. A mere
+A model is measured with disjoint sets of so many latent seeds: one as baseline, and so many reseedings. A mere
 reseeding must pass. A drop is planted by giving some images the features of an anonymization with a latent of
 their own, so many that mAP with one latent per identity falls by so many points; it must be found in the baseline's
-own seeds, and in each of the others. Writes results/studies/check/MODEL.reid.PRESET.json; docs/check.md shows it.
+own seeds, and in each of the others. Writes results/check/MODEL.reid.PRESET.SEEDS.json; docs/check.md shows it.
 """
 
 import sys
@@ -70,9 +71,9 @@ class Planted:
 class Study:
     """One model on re-identification: its records under any seeds, whole or with a planted drop."""
 
-    def __init__(self, model: str, folder: Path) -> None:
+    def __init__(self, model: str, seeds: int, folder: Path) -> None:
         self.folder = folder
-        self.plan = resolve(Request("reid", model, preset=PRESET))
+        self.plan = resolve(Request("reid", model, preset=PRESET, seeds=seeds))
         self.record, _ = run(self.plan)
         crops = CropSource(self.plan.dataset, fill_surfaces, self.plan.detector)
         self.generation = Generation(self.plan.model, crops)
@@ -116,9 +117,9 @@ class Study:
         return self.record.model_copy(update=changed), self.folder
 
 
-def study(model: str, reseedings: int, folder: Path) -> dict[str, Any]:
+def study(model: str, seeds: int, reseedings: int, folder: Path) -> dict[str, Any]:
     """Which checks failed over which metrics."""
-    subject = Study(model, folder)
+    subject = Study(model, seeds, folder)
     whole = [subject.scores(subject.features(repeat)) for repeat in range(reseedings + 1)]
     sources = [subject.source(f"reseeded_{i}", [scores]) for i, scores in enumerate(whole)]
     values = [w.metrics[subject.probe].value for w in whole]
@@ -127,7 +128,7 @@ def study(model: str, reseedings: int, folder: Path) -> dict[str, Any]:
         "preset": PRESET,
         "alpha": ALPHA,
         "probe": subject.probe,
-        "seeds_per_record": subject.plan.preset.seeds,
+        "seeds_per_record": seeds,
         "reseedings": reseedings,
         "value_per_reseeding": values,
         "metrics_tested": sum(metric.direction != "none" for metric in whole[0].metrics.values()),
@@ -173,7 +174,7 @@ def _bare(source: tuple[Record, Path]) -> tuple[Record, Path]:
 
 
 if __name__ == "__main__":
-    name, repeats = sys.argv[1], int(sys.argv[2])
+    name, seeds_each, repeats = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     with tempfile.TemporaryDirectory() as scratch:
-        result = study(name, repeats, Path(scratch))
-    write_json(result, ROOT / "results" / "studies" / "check" / f"{name}.reid.{PRESET}.json")
+        result = study(name, seeds_each, repeats, Path(scratch))
+    write_json(result, ROOT / "results" / "check" / f"{name}.reid.{PRESET}.{seeds_each}.json")

@@ -5,8 +5,9 @@
     anonbench run reid fid lpips --model runs/kl_01/kl_01.yaml --preset full --out runs/kl_01/records
     python tools/publish_results.py runs/kl_01 studies/lambda_kl
 
-Per-sample values and galleries stay where they are; a record in results/ holds the numbers. Beside the records
-of a study go the card and the training log of its model, whose weights are not kept.
+Galleries stay where they are, and so do per-sample values, except beside packaged records of the small presets:
+paired tests (the README's table, `anonbench check results/packaged`) need them. Beside the records of a study go
+the card and the training log of its model, whose weights are not kept.
 """
 
 import shutil
@@ -15,13 +16,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from anonbench.records import Record, read_record, write_record
-from anonbench.reporting.comparison import compare
+from anonbench.reporting.significance import compare_with_tests
 from anonbench.reporting.tables import headline_markdown
 
 ROOT = Path(__file__).parent.parent
 PACKAGED = ROOT / "results" / "packaged"
 BEGIN, END = "<!-- results:begin -->\n", "<!-- results:end -->\n"
 README_PRESET = "demo"
+SAMPLED_PRESETS = ("smoke", "demo")
+"""Whose per-sample values are kept: a few MB, which those of `full` would multiply."""
 MODEL_ORDER = ("baseline", "final", "original", "gaussian_blur")
 
 
@@ -33,7 +36,7 @@ def packaged_records(preset: str) -> list[Record]:
 
 def readme_with_results(text: str, records: Iterable[Record]) -> str:
     """The README with the headline table of these records between its markers."""
-    (comparison,) = compare(records)
+    (comparison,) = compare_with_tests([(record, PACKAGED) for record in records])
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)
     return f"{before}{BEGIN}{headline_markdown(comparison)}\n{END}{after}"
@@ -45,7 +48,11 @@ def publish(folder: Path, target: str = "packaged") -> None:
     results = ROOT / "results" / target
     results.mkdir(parents=True, exist_ok=True)
     for record in records:
-        alone = record.model_copy(update={"samples": None, "galleries": {}})
+        sampled = target == "packaged" and record.protocol.preset in SAMPLED_PRESETS
+        samples = record.samples if sampled else None
+        alone = record.model_copy(update={"samples": samples, "galleries": {}})
+        if samples:
+            shutil.copyfile(folder / "records" / samples, results / samples)
         write_record(alone, results / f"{record.slug}.json")
     if target != "packaged":
         for name in {record.model.name for record in records}:
