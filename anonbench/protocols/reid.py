@@ -101,7 +101,10 @@ def measure(context: Context) -> Measurement:
         if isinstance(context.generation, ImposedGeneration):
             perfect = GeneratedFeatures(context.generation.perfect, extractor, context.seeds)
             versions = _versions(features, perfect)
-            found.append(decompose(versions, labels, extractor.name, context.preset.resamples))
+            generates = context.generation.has_latents
+            found.append(
+                decompose(versions, labels, extractor.name, context.preset.resamples, generates=generates)
+            )
         scores.append(with_ceilings(Scores.joined(found)))
     joined = Scores.joined(scores)
     samples = pd.concat(joined.samples, ignore_index=True)

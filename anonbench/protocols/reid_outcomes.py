@@ -4,7 +4,7 @@ Between the untouched images and a run under imposed outcomes, three things got 
 are blurred since only their mask was found, and some stay as they are. Each can be undone on its own, by taking
 other features for the crops concerned:
 
-generator  an ideal generator: everybody looks like one other real person, in every crop (`lent_looks`)
+generator  an ideal generator: everybody looks like one other real person, in every crop (`disguised`)
 blurred    crops with a mask only are synthesized
 untouched  crops without a detection are synthesized
 
@@ -68,13 +68,15 @@ class Versions:
     imposed: Features
 
 
-def decompose(versions: Iterable[Versions], labels: Labels, extractor: str, resamples: int) -> Scores:
+def decompose(
+    versions: Iterable[Versions], labels: Labels, extractor: str, resamples: int, generates: bool = True
+) -> Scores:
     """What perfect detection would give, the parts of the loss in points of mAP, and the leakage that is added.
 
-    versions: one per latent seed. labels: with the imposed outcomes. Where somebody has nobody to lend them a look
-    (`lent_looks`), there is no ideal generator: only what needs none is given.
+    versions: one per latent seed. labels: with the imposed outcomes. generates: the model draws new people; for
+    others, and where somebody has no look to take (`disguised`), there is no ideal generator and no split.
     """
-    looks = lent_looks(labels)
+    behind = disguised(labels) if generates else None
     perfect: list[Ranking] = []
     leaks_before: list[Ranking] = []
     leaks_after: list[Ranking] = []
@@ -83,8 +85,8 @@ def decompose(versions: Iterable[Versions], labels: Labels, extractor: str, resa
         perfect.append(search(version.perfect, version.perfect, labels))
         leaks_before.append(both_directions(version.original, version.perfect, labels))
         leaks_after.append(both_directions(version.original, version.imposed, labels))
-        if looks is not None:
-            corners.append(_corners(version, labels, looks))
+        if behind is not None:
+            corners.append(_corners(version, labels, behind))
     scores = Scores.joined([
         summarize("perfect_detection", perfect, extractor, resamples),
         summarize("perfect_detection.linkage", leaks_before, extractor, resamples),
@@ -98,12 +100,12 @@ def decompose(versions: Iterable[Versions], labels: Labels, extractor: str, resa
     ])  # fmt: skip
 
 
-def lent_looks(labels: Labels) -> Integers | None:
-    """For every crop the crop that an ideal generator shows in its place, int64 (N,): one of another person.
+def disguised(labels: Labels) -> Integers | None:
+    """For every crop, taken as the new look of somebody, the crop of whom it disguises, int64 (N,).
 
-    Everybody is shown as one other person, people in a ring, so that among themselves the images are as easy to
-    tell apart as the originals: the two people have as many queries and gallery images, with cameras that repeat in
-    the same way. None where somebody has no such partner. Strangers keep their own pixels.
+    People stand in rings, each as the look of the next. The two have as many queries and gallery images, with
+    cameras that repeat in the same way, so that disguised people are as easy to tell apart as the untouched ones.
+    None where somebody has no such partner. Strangers stay themselves.
     """
     role = np.zeros(len(labels.person), dtype=np.int64)
     role[labels.query] += 1
@@ -114,13 +116,13 @@ def lent_looks(labels: Labels) -> Integers | None:
         crops = by_name[labels.person[by_name] == person]
         pattern = (tuple(role[crops].tolist()), _repeats(labels.camera[crops].tolist()))
         alike.setdefault(pattern, []).append(crops)
-    looks = np.arange(len(labels.person))
+    behind = np.arange(len(labels.person))
     for ring in alike.values():
         if len(ring) < 2:
             return None
-        for crops, lender in zip(ring, [*ring[1:], ring[0]], strict=True):
-            looks[crops] = lender
-    return looks
+        for look, person_behind in zip(ring, [*ring[1:], ring[0]], strict=True):
+            behind[look] = person_behind
+    return behind
 
 
 def _repeats(cameras: list[int]) -> tuple[int, ...]:
@@ -129,25 +131,28 @@ def _repeats(cameras: list[int]) -> tuple[int, ...]:
     return tuple(UNKNOWN_CAMERA if camera == UNKNOWN_CAMERA else numbers[camera] for camera in cameras)
 
 
-def _corners(version: Versions, labels: Labels, looks: Integers) -> Corners:
+def _corners(version: Versions, labels: Labels, behind: Integers) -> Corners:
     sets = (frozenset(c) for size in range(len(FAULTS) + 1) for c in combinations(FAULTS, size))
-    return {faults: _with_faults(version, labels, looks, faults) for faults in sets}
+    return {faults: _with_faults(version, labels, behind, faults) for faults in sets}
 
 
-def _with_faults(version: Versions, labels: Labels, looks: Integers, faults: frozenset[str]) -> Ranking:
+def _with_faults(version: Versions, labels: Labels, behind: Integers, faults: frozenset[str]) -> Ranking:
     """The ranking where only these things are as bad as they are."""
-    affected = np.zeros(len(looks), dtype=np.bool_)
+    affected = np.zeros(len(behind), dtype=np.bool_)
     affected |= (BLURRED in faults) & (labels.outcome == Outcome.MASK_ONLY)
     affected |= (UNTOUCHED in faults) & (labels.outcome == Outcome.NONE)
     if GENERATOR in faults:
         features = np.where(affected[:, None], version.imposed, version.perfect)
         return search(features, features, labels)
-    features = np.where(affected[:, None], version.imposed, version.original[looks])
-    # Who lends their look is among the data, which a generator's people are not: the two do not meet.
-    look = np.where(affected, labels.person, labels.person[looks])
+    # The disguise slips: the crop shows who is behind it.
+    slips = affected[behind]
+    features = np.where(slips[:, None], version.imposed[behind], version.original)
+    # Looks are borrowed from people who are in the data too, which a generator's people are not: crops that show
+    # one person under two names are kept apart.
+    shown = np.where(slips, labels.person[behind], labels.person)
     q, g = labels.query, labels.gallery
-    lender = (look[q, None] == look[g]) & (labels.person[q, None] != labels.person[g])
-    return search(features, features, labels, strangers=lender)
+    strangers = (shown[q, None] == shown[g]) & (labels.person[q, None] != labels.person[g])
+    return search(features, features, labels, strangers)
 
 
 def _losses(corners: list[Corners], extractor: str, resamples: int) -> Scores:

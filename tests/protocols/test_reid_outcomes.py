@@ -15,11 +15,11 @@ from anonbench.datasets.imposed import ImposedOutcomes, imposed_outcomes, outcom
 from anonbench.errors import DataError, UnfitError, UsageError
 from anonbench.protocols.crops import CropSource
 from anonbench.protocols.data import impose
-from anonbench.protocols.generation import Generation, Sampling
+from anonbench.protocols.generation import Sampling
 from anonbench.protocols.imposed import ImposedGeneration
 from anonbench.protocols.reid import measure
 from anonbench.protocols.reid_labels import Labels
-from anonbench.protocols.reid_outcomes import Versions, decompose, lent_looks
+from anonbench.protocols.reid_outcomes import Versions, decompose, disguised
 from anonbench.protocols.scoring import Context, Measurement
 from anonbench.records import DetectionShares
 from tests.protocols.conftest import context
@@ -171,7 +171,9 @@ def test_pairs_of_outcomes_have_values_chance_and_ceiling_of_their_own() -> None
     crossed = found.metrics["reid.same_latent.map_surface_to_none.person_colour"]
     assert drawn.value == drawn.ceiling == 100
     assert crossed.value < 50 < crossed.ceiling == 100  # type: ignore[operator]
-    assert crossed.chance is not None and drawn.chance is not None and crossed.chance > drawn.chance
+    assert crossed.chance is not None
+    assert drawn.chance is not None
+    assert crossed.chance > drawn.chance
     assert crossed.n <= drawn.n < 40
     assert drawn.interval is not None
     assert not any("map_mask_only_to" in key and "permuted" in key for key in found.metrics)
@@ -185,12 +187,18 @@ def test_values_behind_every_metric_are_kept_with_the_person_as_group() -> None:
         assert means[f"reid.{key}.person_colour"] == pytest.approx(value(found, key))
     loss = found.samples[found.samples["metric"] == "reid.loss.total.person_colour"]
     assert set(loss["group"]) == {str(person) for person in range(1, 21)}
+    per_query = found.samples.pivot_table(index=["key", "seed"], columns="metric", values="value")
+    wide = per_query.rename(columns=lambda metric: metric.split(".", 1)[1].rsplit(".", 1)[0]).dropna(
+        subset=["loss.total"]
+    )
+    np.testing.assert_allclose(wide["loss.generator"] + wide["loss.detector"], wide["loss.total"], atol=1e-9)
 
 
 def test_untouched_images_lose_nothing() -> None:
     found = measure(imposed_context(Untouched(), ToyDataset(market_like(persons=20))))
     assert value(found, "same_latent.map") == value(found, "original.map")
     assert value(found, "linkage.added") == 0
+    assert not any("loss" in key for key in found.metrics)
 
 
 def labels_of(persons: Sequence[int], cameras: Sequence[int], roles: str) -> Labels:
@@ -202,18 +210,18 @@ def labels_of(persons: Sequence[int], cameras: Sequence[int], roles: str) -> Lab
 def test_an_ideal_generator_shows_everybody_as_one_other_person() -> None:
     samples = market_like(persons=5)
     labels = Labels.of(samples.sample(frac=1, random_state=0).reset_index(drop=True))
-    looks = lent_looks(labels)
-    assert looks is not None
-    assert sorted(looks) == list(range(20))
-    shown = labels.person[looks]
+    behind = disguised(labels)
+    assert behind is not None
+    assert sorted(behind) == list(range(20))
+    shown = labels.person[behind]
     assert (shown != labels.person).all()
     assert all(len(set(shown[labels.person == person])) == 1 for person in range(1, 6))
-    assert (np.isin(looks, labels.query) == np.isin(np.arange(20), labels.query)).all()
+    assert (np.isin(behind, labels.query) == np.isin(np.arange(20), labels.query)).all()
 
 
 def test_without_a_partner_of_the_same_pattern_there_is_no_ideal_generator() -> None:
     uneven = labels_of([1, 1, 2, 2, 2], [0, 1, 0, 1, 2], "qgqgg")
-    assert lent_looks(uneven) is None
+    assert disguised(uneven) is None
     rng = np.random.default_rng(0)
     features = rng.normal(size=(5, 3)).astype(np.float32)
     drawn = Labels.of(
@@ -227,8 +235,8 @@ def test_without_a_partner_of_the_same_pattern_there_is_no_ideal_generator() -> 
 
 
 def test_cameras_that_repeat_differently_make_no_partners() -> None:
-    assert lent_looks(labels_of([1, 1, 1, 2, 2, 2], [0, 1, 2, 0, 1, 1], "qggqgg")) is None
-    assert lent_looks(labels_of([1, 1, 1, 2, 2, 2], [0, 1, 0, 4, 3, 4], "qggqgg")) is not None
+    assert disguised(labels_of([1, 1, 1, 2, 2, 2], [0, 1, 2, 0, 1, 1], "qggqgg")) is None
+    assert disguised(labels_of([1, 1, 1, 2, 2, 2], [0, 1, 0, 4, 3, 4], "qggqgg")) is not None
 
 
 def test_outcomes_are_imposed_on_perfect_detection_only() -> None:
