@@ -21,6 +21,8 @@ Integers = NDArray[np.int64]
 Distances = Callable[[Matrix, Matrix], NDArray[np.float32]]
 """Query features (Q, D) and gallery features (G, D) to distances (Q, G)."""
 
+_NO_VARIANCE = 1e-18
+"""What constant features are divided by: they stay zero."""
 STRONGEST_CORRELATION = 0.99
 """A correlation of 1 would make every likelihood ratio infinite."""
 
@@ -34,9 +36,15 @@ def principal_components(features: Matrix, train: NDArray[np.generic], dims: int
     rows = centred[train]
     small = len(rows) < rows.shape[1]
     values, vectors = np.linalg.eigh(rows @ rows.T if small else rows.T @ rows)
-    kept = np.flatnonzero(values > 1e-9 * max(float(values[-1]), 1e-12))[::-1][:dims]
-    directions = rows.T @ vectors[:, kept] / np.sqrt(values[kept]) if small else vectors[:, kept]
+    kept = _carrying(values[::-1])[:dims]
+    values, vectors = values[::-1][kept], vectors[:, ::-1][:, kept]
+    directions = rows.T @ vectors / np.sqrt(np.maximum(values, _NO_VARIANCE)) if small else vectors
     return np.asarray(centred @ directions)
+
+
+def _carrying(variances: Matrix) -> Integers:
+    """Positions of what carries variance, of variances in descending order; at least the first."""
+    return np.arange(max(1, int((variances > 1e-9 * variances[0]).sum())))
 
 
 @dataclass(frozen=True)
@@ -52,9 +60,9 @@ class Whitening:
         mean = features.mean(axis=0)
         centred = features - mean
         values, vectors = np.linalg.eigh(centred.T @ centred / len(features))
-        values, vectors = values[::-1][:dims], vectors[:, ::-1][:, :dims]
-        kept = values > 1e-9 * max(float(values[0]), 1e-12)
-        return cls(mean, vectors[:, kept] / np.sqrt(values[kept]))
+        kept = _carrying(values[::-1])[:dims]
+        values, vectors = values[::-1][kept], vectors[:, ::-1][:, kept]
+        return cls(mean, vectors / np.sqrt(np.maximum(values, _NO_VARIANCE)))
 
     def __call__(self, features: Matrix) -> Matrix:
         """(N, D) -> (N, k)."""
@@ -199,7 +207,7 @@ class GaussianClassifier:
         self._means = np.stack([white[member == c].mean(axis=0) for c in range(len(self.classes))])
         within = white - self._means[member]
         covariance = within.T @ within / len(white)
-        scale = np.trace(covariance) / len(covariance)
+        scale = max(float(np.trace(covariance)) / len(covariance), _NO_VARIANCE)
         shrunk = (1 - self.SHRINKAGE) * covariance + self.SHRINKAGE * scale * np.eye(len(covariance))
         self._precision = np.linalg.inv(shrunk)
 

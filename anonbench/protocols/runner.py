@@ -231,7 +231,7 @@ def _store(plan: Plan, context: "Context", found: "Measurement", seconds: dict[s
         data=_data_run(plan.dataset, found.notes),
         seeds=tuple(context.seeds),
         extractors=plan.extractor_digests,
-        variants={name: EXTRACTORS[name].variant for name in plan.extractor_digests},
+        variants={n: EXTRACTORS[n].variant for n in plan.extractor_digests if n in EXTRACTORS},
         weights=_weights_run(plan.extractor_digests),
         metrics=found.metrics,
         detection=context.crops.shares(),

@@ -56,6 +56,15 @@ def test_independent_features_leave_every_attacker_at_chance(head: object, symme
     assert abs(found - chance) < 0.04
 
 
+@pytest.mark.parametrize("head", HEADS.values(), ids=list(HEADS))
+def test_images_that_are_all_alike_leave_every_attacker_at_exactly_chance(head: object) -> None:
+    constant = np.full((PEOPLE * VIEWS, 3), 7.0)
+    components = principal_components(constant, np.arange(20), 8)
+    for features in (constant, components):
+        found, chance = search(head, features, features)
+        assert found == pytest.approx(chance)
+
+
 def test_likelihood_ratios_see_through_planted_nuisance() -> None:
     """Who it is hides in the weak half of the dimensions."""
     features = np.concatenate([signal(3, 12) * 0.3 + noise(3, 12) * 0.1, noise(4, 12) * 3], axis=1)
@@ -112,7 +121,9 @@ def test_the_score_is_the_log_likelihood_ratio_of_two_gaussians() -> None:
     found = -likelihood_ratio(data, 1)(x, y)
     same = multivariate_normal(cov=[[2.0, 1.0], [1.0, 2.0]])
     alone = multivariate_normal(cov=2.0)
-    expected = np.array([[same.logpdf([a[0], b[0]]) - alone.logpdf(a) - alone.logpdf(b) for b in y] for a in x])
+    expected = np.array(
+        [[same.logpdf([a[0], b[0]]) - alone.logpdf(a) - alone.logpdf(b) for b in y] for a in x]
+    )
     differences = found - expected
     np.testing.assert_allclose(differences, differences.mean(), atol=0.15)  # up to a constant
 
@@ -189,3 +200,8 @@ def test_rare_classes_are_not_drowned() -> None:
     features[:, 0] += np.where(labels == "rare", 2.5, 0.0)
     guesses = GaussianClassifier(features, labels, 3)(features)
     assert (guesses[labels == "rare"] == "rare").mean() >= 0.7
+
+
+def test_a_classifier_of_images_that_are_all_alike_gives_one_answer() -> None:
+    labels = np.array(["a", "b"] * 10)
+    assert len(set(GaussianClassifier(np.ones((20, 3)), labels, 4)(np.ones((5, 3))))) == 1

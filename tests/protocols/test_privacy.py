@@ -1,5 +1,6 @@
 """Untouched people are found, repainted ones are not, and attackers never train on whom they are tried on."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,13 @@ from torch import Tensor
 
 from anonbench.crops import Outcome, PersonCrops
 from anonbench.errors import DataError, UsageError
+from anonbench.protocols import privacy_retrained, runner
 from anonbench.protocols.privacy import measure
 from anonbench.protocols.privacy_attributes import questions_about
 from anonbench.protocols.privacy_people import split_cameras, split_people
-from anonbench.protocols.runner import Request, resolve
+from anonbench.protocols.runner import Request, resolve, run
 from anonbench.records import Metric
+from anonbench.training.attacker import AttackerTraining
 from tests.protocols.conftest import context
 from tests.protocols.toys import LatentPainter, ToyDataset, Untouched, market_like
 
@@ -235,3 +238,17 @@ def test_a_retrained_attacker_is_named_in_the_record_and_makes_another_one() -> 
     plain, retrained = (resolve(Request("privacy", "blackout", attacker=a)) for a in ("", "osnet"))
     assert set(retrained.extractor_digests) - set(plain.extractor_digests) == {"osnet_retrained"}
     assert plain.folder != retrained.folder
+
+
+def test_a_run_with_a_retrained_attacker_makes_a_record_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    short = partial(AttackerTraining, steps=1, persons_per_batch=2, images_per_person=2)
+    monkeypatch.setattr(privacy_retrained, "AttackerTraining", short)
+    monkeypatch.setattr(runner, "open_data", lambda *_: ToyDataset(market_like()))
+    record, _ = run(resolve(Request("privacy", "blackout", preset="smoke", attacker="osnet")))
+    for direction in DIRECTIONS:
+        trained = record.metrics[f"privacy.{direction}.trained_map.osnet_retrained"]
+        gained = record.metrics[f"privacy.{direction}.advantage.osnet_retrained"]
+        start = record.metrics[f"privacy.{direction}.map.osnet_synthetic"]
+        assert gained.value == pytest.approx(trained.value - start.value)
+    assert record.extractors["osnet_retrained"] == short().digest
+    assert any("no training people" in note for note in record.data.notes)
