@@ -11,7 +11,6 @@ theirs generates anew for each: that is a property of the trainers, and part of 
 """
 
 import json
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -36,6 +35,7 @@ from anonbench.training.config import LossWeights, TrainingConfig, TrainingData
 from anonbench.training.devices import fabric_of
 from anonbench.training.trainer import Trainer
 from benchmarks import dp2_training
+from benchmarks.machine import processor
 
 SIZE = (288, 160)
 BATCH = 2
@@ -219,7 +219,7 @@ def record(request: pytest.FixtureRequest) -> Callable[[str, str, Any], None]:
 
 def conditions() -> dict[str, Any]:
     """What both sides were measured under."""
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else _processor()
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else processor()
     return {
         "what": "images per second of a training step (both updates, R1 every 16 steps), medians of steps in turn",
         "resolution": SIZE,
@@ -231,15 +231,6 @@ def conditions() -> dict[str, Any]:
         "environment": environment(device).model_dump(mode="json"),
         "deep_privacy2": {"commit": dp2_training.revision(), "config": dp2_training.CONFIG},
     }
-
-
-def _processor() -> str:
-    """Name of the processor."""
-    information = Path("/proc/cpuinfo")
-    lines = information.read_text().splitlines() if information.exists() else []
-    return next(
-        (line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor()
-    )
 
 
 def _write(path: Path, text: str) -> None:

@@ -36,7 +36,7 @@ def _lpips(backbone: Literal["vgg16", "alex"], device: torch.device) -> LayeredD
         require_trained(network.net, source)
         require_sound(lambda images: network.net(network.scaling_layer(images / 255.0))[-1], source)
         network.to(device)
-        return lambda a, b: _layer_distances(network, a, b)
+        return lambda a, b: layer_distances(network, a, b)
 
     return LayeredDistance(name, backbone, digest, build, device)
 
@@ -60,7 +60,7 @@ def lpips_network(backbone: Literal["vgg16", "alex"], tensors: dict[str, Tensor]
     return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
 
-def _layer_distances(network: Any, a: Tensor, b: Tensor) -> list[Tensor]:
+def layer_distances(network: Any, a: Tensor, b: Tensor) -> list[Tensor]:
     """The package's forward up to the point where it averages: one map (B, 1, h, w) for each layer."""
     from lpips import normalize_tensor
 
