@@ -6,7 +6,7 @@ pose        every joint turned by a few degrees; pixels may move as the real per
 background  15 % of the way to another place; nothing about the person should change
 mask        the mask one pixel wider
 shift       anonymized and moved by a pixel, against moved and anonymized
-flip        the same for the mirror image (as the invariance tests of Surface Guided GANs, Hukkelas et al. 2022)
+flip        the same for the mirror image (the invariance tests of Surface-Guided GANs, Hukkelås et al. 2023)
 latent      a tenth of the way to another z
 
 `change` is the distance of the two outputs over the pixels (or cells of the surface) that show the body in both.

@@ -1,6 +1,7 @@
 """Small steps: a constant output moves by 0, copied pixels by as much as the input, noise by far more."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,6 +20,7 @@ from anonbench.protocols import path_length
 from anonbench.protocols.perturbations import flipped, grown_mask, shifted
 from anonbench.protocols.registry import require_fit
 from anonbench.records import Metric
+from anonbench.resources import resource_dir
 from tests.protocols.conftest import context
 from tests.protocols.toys import (
     LatentPainter,
@@ -201,3 +203,15 @@ def test_a_grown_mask_covers_one_pixel_more_and_the_surface_stays() -> None:
     grown = grown_mask(crops)
     assert grown.person_mask.sum() == (12 + 2) * (4 + 2)
     assert torch.equal(grown.surface, crops.surface)
+
+
+def test_the_table_of_latent_steps_in_the_docs_is_that_of_the_record() -> None:
+    root = resource_dir("results").parent
+    models = json.loads((root / "results" / "path_length" / "latent_step.json").read_text())["models"]
+    rows = [
+        f"| {a['step']:g} | {a['unchanged_percent']:.1f} % | {a['length']:.2f} "
+        f"| {b['unchanged_percent']:.1f} % | {b['length']:.2f} |"
+        for a, b in zip(models["baseline"], models["final"], strict=True)
+    ]
+    assert "\n".join(rows) in (root / "docs" / "protocols.md").read_text()
+    assert path_length.LATENT_STEP in [row["step"] for row in models["final"]]

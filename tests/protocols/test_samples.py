@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from anonbench.crops import Outcome
-from anonbench.protocols import background_swap, lpips, pose_swap, reid, video
+from anonbench.protocols import background_swap, lpips, pairs, pose_swap, reconstruction, reid, video
 from anonbench.protocols.scoring import Context, Measurement, long_form
 from tests.protocols.conftest import context
 from tests.protocols.toys import LatentPainter, ToyClips, ToyDataset, cells_per_row, factorial, market_like
@@ -30,6 +30,8 @@ def mixed_outcomes() -> ToyDataset:
         (pose_swap.measure, lambda: ToyDataset(factorial())),
         (background_swap.measure, lambda: ToyDataset(factorial())),
         (video.measure, lambda: ToyClips(clips=4)),
+        (pairs.measure, lambda: ToyDataset(market_like())),
+        (reconstruction.measure, lambda: ToyDataset(market_like())),
     ],
 )
 def test_the_rows_of_a_metric_reproduce_its_value(
