@@ -12,10 +12,13 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from findings_plots import Point, plot_context, plot_tradeoff, plot_training
+from findings_plots import Point, plot_context, plot_losses, plot_tradeoff, plot_training
+from privacy_study import models_table as privacy_models
+from privacy_study import records as privacy_records
 from scipy.stats import kendalltau
 
 from anonbench.records import Metric, read_record
+from anonbench.reporting.labels import OUTCOMES as FATES
 from anonbench.reporting.published import published_tables
 
 ROOT = Path(__file__).parent.parent
@@ -235,6 +238,56 @@ def tau_text() -> str:
     return table(["models", "n", "Kendall tau", "p"], rows)
 
 
+OUTCOMES = "studies/outcomes"
+OUTCOME_MODELS = {name: name for name in ("baseline", "final")}
+
+
+def reid(name: str) -> str:
+    """The key of a re-ID metric."""
+    return f"reid.{name}.osnet_synthetic"
+
+
+def losses_table() -> str:
+    """Whose fault a lost mAP is, under the thesis' detection outcomes."""
+    columns = {
+        "untouched": reid("original.map"),
+        "perfect detection": reid("perfect_detection.map"),
+        "ideal generator": reid("ideal_generator.map"),
+        "both as they are": reid("same_latent.map"),
+        "points lost to the generator": reid("loss.generator"),
+        "to the detector": reid("loss.detector"),
+        "of these to blurred crops": reid("loss.blurred"),
+        "to untouched crops": reid("loss.untouched"),
+    }
+    return measured_table(OUTCOME_MODELS, columns, OUTCOMES)
+
+
+def pairs_table() -> str:
+    """mAP of the final model for every pair of outcomes, with its ceiling and chance."""
+    metrics = metrics_of("final", OUTCOMES)
+
+    def pair(query: str, gallery: str) -> str:
+        metric = metrics[reid(f"same_latent.map_{query}_to_{gallery}")]
+        return f"{cell(metric)} of {metric.ceiling:.1f}, chance {metric.chance:.1f}"
+
+    rows = ([fate, *(pair(outcome, other) for other in FATES)] for outcome, fate in FATES.items())
+    return table(["query", *(f"{fate} gallery" for fate in FATES.values())], rows)
+
+
+def leakage_table() -> str:
+    """What missed detections give away."""
+    columns = {
+        "perfect detection": reid("perfect_detection.linkage_map"),
+        "thesis' outcomes": reid("linkage.map"),
+        "points added": reid("linkage.added"),
+        "synthesized crops": reid("linkage.map_surface"),
+        "blurred crops": reid("linkage.map_mask_only"),
+        "untouched crops": reid("linkage.map_none"),
+    }
+    models = OUTCOME_MODELS | {"gaussian_blur": "gaussian_blur"}
+    return measured_table(models, columns, OUTCOMES)
+
+
 def verdict(high: Metric, low: Metric) -> str:
     """Whether one value is above another, by their 95 % intervals."""
     if high.interval is None or low.interval is None:
@@ -283,6 +336,10 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "lambda-fm": lambda: lambda_table("lambda_fm", "lambda_fm", FM),
     "context": context_table,
     "tau": tau_text,
+    "losses": losses_table,
+    "outcome-pairs": pairs_table,
+    "leakage": leakage_table,
+    "privacy": lambda: privacy_models(privacy_records()),
 }
 
 
@@ -316,6 +373,9 @@ def draw_plots() -> None:
         for architecture, models in CONTEXT.items()
     }
     plot_context(consistency, images / "findings_context.png")
+    plot_losses(
+        {name: metrics_of(name, OUTCOMES) for name in OUTCOME_MODELS}, images / "findings_outcomes.png"
+    )
     plot_training(
         {name: training_log(name) for name in ("baseline", "final")}, images / "findings_training.png"
     )

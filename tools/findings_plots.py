@@ -47,6 +47,38 @@ def plot_context(curves: dict[str, list[tuple[float, "Metric"]]], path: Path) ->
     _save(figure, path)
 
 
+SHARES = {
+    "same_latent.map": ("left", "#c8c8c8"),
+    "loss.generator": ("lost to the generator", PALETTE[1]),
+    "loss.blurred": ("lost to blurred crops", PALETTE[0]),
+    "loss.untouched": ("lost to untouched crops", PALETTE[4]),
+}
+"""Parts of the mAP of the untouched images, with name and colour."""
+
+
+def plot_losses(models: dict[str, dict[str, "Metric"]], path: Path) -> None:
+    """Where the mAP of the untouched images went, a bar per model."""
+    with sns.axes_style("whitegrid", {"axes.grid.axis": "x"}):
+        figure, axes = plt.subplots(figsize=(8, 2.2), layout="constrained")
+    for place, metrics in enumerate(models.values()):
+        start = 0.0
+        for part, (label, colour) in SHARES.items():
+            metric = metrics[f"reid.{part}.osnet_synthetic"]
+            axes.barh(place, metric.value, left=start, color=colour, label=None if place else label)
+            dark = part in ("loss.generator", "loss.blurred")
+            axes.text(
+                start + metric.value / 2, place, f"{metric.value:.1f}", ha="center", va="center",
+                fontsize=9, color="white" if dark else "black",
+            )  # fmt: skip
+            start += metric.value
+    axes.set_yticks(range(len(models)), list(models))
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+    axes.set_xlabel("re-ID mAP (%), from nothing to that of the untouched images")
+    axes.legend(frameon=False, fontsize=9, ncols=len(SHARES), loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    _save(figure, path)
+
+
 LOSSES = {
     "feature_matching": "feature matching",
     "kl_nats": "KL divergence (nats)",
