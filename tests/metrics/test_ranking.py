@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from anonbench.metrics import ranking
 from anonbench.metrics.ranking import (
     RankingResult,
     chance_map,
@@ -112,6 +113,16 @@ def test_agrees_with_torchreid_on_untied_distances(seed: int) -> None:
     result = rank(distances, query, gallery, query_cameras, gallery_cameras)
     assert mean_average_precision(result) == pytest.approx(reference_map, rel=1e-12)
     assert [cmc(result, k) for k in (1, 5, 10, 20)] == pytest.approx(reference_cmc[[0, 4, 9, 19]], rel=1e-6)
+
+
+def test_counting_for_few_matches_and_sorting_for_many_rank_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    distances, *labels = random_market(0)
+    distances = distances // 7  # with ties
+    counted = rank(distances, *labels)
+    monkeypatch.setattr(ranking, "_FEW", 0)
+    ranked = rank(distances, *labels)
+    for name in ("average_precision", "first_hit_rank", "relevant", "candidates"):
+        np.testing.assert_array_equal(getattr(counted, name), getattr(ranked, name))
 
 
 @settings(max_examples=25, deadline=None)
