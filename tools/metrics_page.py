@@ -28,7 +28,7 @@ Every number that anonbench gives. `tools/metrics_page.py` writes this page from
 what the protocols do and how to read their numbers together.
 
 A key is `<protocol>[.<setting>].<statistic>.<extractor>`: `reid.same_latent.map.osnet_synthetic`. The tables leave
-out its first and its last part. ↑ higher is better, ↓ lower is better; without an arrow the number is there to be
+out its first and its last part; braces hold alternatives. ↑ higher is better, ↓ lower is better; without an arrow the number is there to be
 compared with. *Needs* is what makes a number worth reading: each record holds its n and its 95 % interval, and that
 decides.
 

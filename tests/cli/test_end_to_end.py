@@ -10,9 +10,11 @@ import torch
 from PIL import Image
 
 from anonbench.features.store import ContentStore
+from anonbench.protocols.registry import protocol_names
 from anonbench.records import read_record
 from anonbench.resources import resource_dir
 from tests.cli.conftest import Cli
+from tests.protocols.test_catalog import require_complete, require_described
 
 MODELS = ("baseline", "final", "original", "gaussian_blur")
 
@@ -30,9 +32,30 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_compare_writes_a_record_for_every_model_and_protocol(report: Path) -> None:
     records = [read_record(path) for path in sorted((report / "records").glob("*.json"))]
     found = {(record.model.name, record.protocol.name) for record in records}
-    protocols = ("reid", "fid", "lpips", "pose_swap", "background_swap", "video")
-    assert found == {(model, protocol) for model in MODELS for protocol in protocols}
+    everything = {(model, protocol) for model in MODELS for protocol in protocol_names()}
+    without_mapper = {(model, "reconstruction") for model in MODELS if model != "final"}
+    assert found == everything - without_mapper
     assert all(record.detection.surface == 1 for record in records)
+
+
+def test_models_that_a_protocol_cannot_serve_are_left_out_and_named(cli: Cli, tmp_path: Path) -> None:
+    result = cli(
+        "compare", "blackout", "baseline", "-p", "reconstruction", "--preset", "smoke", "--out", tmp_path
+    )
+    assert result.code == 2
+    for model in ("blackout", "baseline"):
+        assert (
+            f"left out: reconstruction needs a model with an appearance mapper, which '{model}'" in result.err
+        )
+    assert "nothing to compare" in result.err
+
+
+def test_every_number_is_described_in_the_catalogue_and_the_final_model_gives_all(report: Path) -> None:
+    for path in (report / "records").glob("*.json"):
+        record = read_record(path)
+        require_described(record.metrics)
+        if record.model.name == "final":
+            require_complete(record.protocol.name, record.metrics)
 
 
 @pytest.mark.parametrize("protocol", ["reid", "fid", "lpips", "pose_swap", "background_swap"])

@@ -1,12 +1,11 @@
-"""The catalogue of metrics, held against the code, the packaged records and fresh runs."""
+"""The catalogue of metrics, held against the packaged records; against fresh ones in tests/cli/test_end_to_end.py."""
 
 from pathlib import Path
 
 import pytest
 
-from anonbench.protocols.catalog import MetricEntry, find_entry, metric_tables
+from anonbench.protocols.catalog import MetricEntry, find_entry, metric_table, metric_tables
 from anonbench.protocols.registry import protocol_names
-from anonbench.protocols.runner import Request, resolve, run
 from anonbench.records import Metric, read_record
 from anonbench.reporting.labels import MetricKey
 from anonbench.resources import resource_dir
@@ -15,11 +14,19 @@ PACKAGED = sorted((resource_dir("results") / "packaged").glob("*.json"))
 
 
 def require_described(metrics: dict[str, Metric]) -> None:
+    """Every key has an entry of its unit, direction and extractor."""
     for key, metric in metrics.items():
         entry = find_entry(key)
         assert entry is not None, f"{key} has no entry in protocols/metrics"
         assert (metric.unit, metric.direction) == (entry.unit, entry.direction), key
         assert MetricKey.parse(key).extractor in entry.extractor_keys, key
+
+
+def require_complete(protocol: str, metrics: dict[str, Metric]) -> None:
+    """Every statistic that needs no occasion is there."""
+    found = {MetricKey.parse(key).measure for key in metrics}
+    entries = [entry for entry in metric_table(protocol).metrics if entry.when is None]
+    assert {f"{protocol}.{measure}" for entry in entries for measure in entry.measures} <= found
 
 
 def entry_of(key: str) -> MetricEntry:
@@ -54,13 +61,3 @@ def test_every_protocol_has_a_table() -> None:
 @pytest.mark.parametrize("path", PACKAGED, ids=lambda path: path.stem)
 def test_packaged_records_hold_only_what_the_catalogue_describes(path: Path) -> None:
     require_described(read_record(path).metrics)
-
-
-@pytest.mark.parametrize("protocol", protocol_names())
-def test_a_run_of_the_final_model_gives_every_statistic_that_needs_no_occasion(protocol: str) -> None:
-    record, _ = run(resolve(Request(protocol, "final", preset="smoke", seeds=1)))
-    require_described(record.metrics)
-    found = {MetricKey.parse(key).measure for key in record.metrics}
-    (table,) = (table for table in metric_tables() if table.name == protocol)
-    always = {f"{protocol}.{measure}" for e in table.metrics if e.when is None for measure in e.measures}
-    assert always <= found
