@@ -58,9 +58,11 @@ class Preset:
 
 
 PRESETS = {
-    "smoke": Preset(8, 4, 2, 2, 16, 4, 8, faults=("blur_inside",)),
-    "demo": Preset(60, 30, 8, 12, 100, 20, 60),
-    "full": Preset(400, 60, 24, 40, 240, 80, 200),
+    "smoke": Preset(
+        people=8, controls=4, swaps=2, clips=2, crops=16, benchmarks=4, five_points=8, faults=("blur_inside",)
+    ),
+    "demo": Preset(people=60, controls=30, swaps=8, clips=12, crops=100, benchmarks=20, five_points=60),
+    "full": Preset(people=400, controls=60, swaps=24, clips=40, crops=240, benchmarks=80, five_points=200),
 }
 
 

@@ -66,7 +66,9 @@ class Curve(Strict):
     dynamic_range: float = Field(
         description="change from the first to the last level, in deviations of one benchmark"
     )
-    noise_exponent: float | None = Field(default=None, description="slope of log deviation over log people")
+    noise_exponent: float | None = Field(
+        default=None, description="slope of log deviation over log people, at the middle level"
+    )
     resolved: tuple[Resolved, ...] = ()
 
     @property
