@@ -181,5 +181,5 @@ def _strips(context: Context, sources: Sources) -> dict[str, Images]:
     return {
         "reconstruction.original": context.crops.load(chosen).image.numpy(),
         "reconstruction.z_from_the_left_image": painted(sources.own),
-        "reconstruction.z_from_another_person": painted(sources.stranger),
+        "reconstruction.z_of_another_person": painted(sources.stranger),
     }

@@ -87,6 +87,19 @@ def test_changing_the_place_changes_nothing_about_the_person(model: Body) -> Non
         assert not np.array_equal(first.plate, other.plate)
 
 
+def test_a_step_moves_the_pose_or_the_place_a_little_and_nothing_else(model: Body) -> None:
+    samples = render(model, 0, plans("steps", range(12)), SIZE)
+    for still, pose, background in zip(samples[0::3], samples[1::3], samples[2::3], strict=True):
+        assert np.array_equal(still.plate, pose.plate)
+        overlap = (still.person_mask & pose.person_mask).sum() / (still.person_mask | pose.person_mask).sum()
+        assert 0.75 < overlap < 1
+        moved = np.abs(background.plate.astype(int) - still.plate)
+        assert 2 < moved.mean() < 30
+        assert np.array_equal(still.surface, background.surface)
+        inside = binary_erosion(still.surface >= 0, iterations=2)
+        assert np.array_equal(still.image[inside], background.image[inside])
+
+
 def test_changing_the_pose_or_the_person_keeps_the_plate_to_the_byte(model: Body) -> None:
     # Place 2 under every pose of identity 0 and one pose of identity 1.
     shots = render(model, 0, plans("pose_swap", [2, 6, 10, 14, 18, 22, 26]), SIZE)

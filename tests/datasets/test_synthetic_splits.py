@@ -1,5 +1,7 @@
 """What the splits contain: disjoint people, factorial layouts, and the correlation of `train` and `val`."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -97,3 +99,11 @@ def test_swap_splits_have_no_shadows_or_occluders_outside_the_mask() -> None:
 def test_a_plan_depends_on_its_index_alone() -> None:
     split = SPLITS["train"]
     assert plans("train", 8)[7] == split.plan(split, 0, 7)
+
+
+def test_steps_share_everything_with_the_still_shot_but_the_step() -> None:
+    for still, pose, background in zip(*(plans("steps", 10)[k::3] for k in range(3)), strict=True):
+        assert (still.step, pose.step, background.step) == ("", "pose", "background")
+        for stepped in (pose, background):
+            assert replace(stepped, step=still.step, key=still.key) == still
+    assert all(plan.step is None for name in set(SPLITS) - {"steps"} for plan in plans(name, 2))

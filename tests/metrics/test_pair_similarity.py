@@ -5,6 +5,7 @@ import torch
 
 from anonbench.metrics.similarity import (
     absolute_difference,
+    blanked,
     cosine_similarity,
     masked_mean,
     pair_distance,
@@ -96,3 +97,12 @@ def test_cosine_similarity_of_nothing_is_refused() -> None:
         cosine_similarity(torch.zeros(1, 4), torch.ones(1, 4))
     with pytest.raises(ValueError, match="two equal"):
         cosine_similarity(torch.ones(0, 4), torch.ones(0, 4))
+
+
+def test_blanked_images_are_equal_wherever_the_mask_is_not() -> None:
+    a, b = torch.zeros(1, 3, 4, 4, dtype=torch.uint8), torch.full((1, 3, 4, 4), 200, dtype=torch.uint8)
+    mask = torch.zeros(1, 1, 4, 4, dtype=torch.bool)
+    mask[:, :, :2] = True
+    difference = absolute_difference(blanked(a, mask), blanked(b, mask))
+    assert (difference[:, :2] > 0).all()
+    assert (difference[:, 2:] == 0).all()

@@ -100,4 +100,4 @@ def test_the_strips_show_source_and_target_of_each_person() -> None:
     strips = reconstruction.measure(context(Copier(), ToyDataset(market_like()))).strips
     real, own = strips["reconstruction.original"], strips["reconstruction.z_from_the_left_image"]
     assert abs(real[:, :, 8, 4].astype(int) - own[:, :, 8, 4]).max() <= 1
-    assert (strips["reconstruction.z_from_another_person"][:, :, 8, 4] != own[:, :, 8, 4]).any()
+    assert (strips["reconstruction.z_of_another_person"][:, :, 8, 4] != own[:, :, 8, 4]).any()
