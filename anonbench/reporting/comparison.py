@@ -4,6 +4,7 @@ A row holds one metric key, measured by one version of a protocol on the same by
 different data or presets never meet: each pair has a comparison of its own.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -152,13 +153,15 @@ class Comparison:
 def compare(records: Iterable[Record]) -> list[Comparison]:
     """One comparison per data name and preset, in the order of first appearance.
 
-    The part of a data name after a slash (a split) does not separate: each protocol samples its own split.
+    The part of a data name after a slash (a split) does not separate: each protocol samples its own split. What
+    stands after a comma does: detection outcomes that were imposed.
 
     Raises UsageError where two records measure the same thing.
     """
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in records:
-        groups.setdefault((record.data.name.split("/")[0], record.protocol.preset), []).append(record)
+        source = re.sub(r"/[^,]*", "", record.data.name, count=1)
+        groups.setdefault((source, record.protocol.preset), []).append(record)
     return [_comparison(data, preset, group) for (data, preset), group in groups.items()]
 
 

@@ -23,6 +23,12 @@ def test_splits_of_one_dataset_share_a_comparison() -> None:
     assert [c.data for c in compare(records)] == ["here"]
 
 
+def test_imposed_outcomes_separate() -> None:
+    names = ("here/reid", "here/reid, outcomes thesis", "here/reid, outcomes 60/30/10")
+    found = [c.data for c in compare([record("final", reid(1.0), data=name) for name in names])]
+    assert found == ["here", "here, outcomes thesis", "here, outcomes 60/30/10"]
+
+
 def test_a_row_holds_one_key() -> None:
     other = {"reid.same_latent.map.other_osnet": metric(9.0)}
     (comparison,) = compare([record("baseline", reid(1.0)), record("final", other)])
