@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from anonbench.protocols.privacy_attacks import Pair, attack
 from anonbench.protocols.privacy_attributes import measure_attributes
-from anonbench.protocols.privacy_linkage import fresh_images, measure_linkage
+from anonbench.protocols.privacy_linkage import fresh_images, measure_copied_latents, measure_linkage
 from anonbench.protocols.privacy_people import People, split_people
 from anonbench.protocols.privacy_results import Reporter, Results, Scores
 from anonbench.protocols.privacy_retrained import measure_retrained
-from anonbench.protocols.privacy_shape import shape_views
+from anonbench.protocols.privacy_shape import ALL, shape_views
 from anonbench.protocols.privacy_untouched import measure_untouched
-from anonbench.protocols.privacy_views import Views
+from anonbench.protocols.privacy_views import AS_IT_IS, Views
 from anonbench.protocols.scoring import Context, Measurement
 
 GALLERY_PERSONS = 2
@@ -36,6 +36,7 @@ def measure(context: Context) -> Measurement:
         views = Views(context.crops, extractor, people.train)
         measure_linkage(context, people, results, views)
         measure_attributes(context, people, results, views)
+    measure_copied_latents(context, people, results)
     if context.attacker:
         measure_retrained(context, people, results)
     _measure_shape(context, people, results)
@@ -45,9 +46,12 @@ def measure(context: Context) -> Measurement:
 
 
 def _measure_shape(context: Context, people: People, results: Results) -> None:
+    """Each kind of shape by itself, and whichever of them, or all together, the attacker learns most from."""
     reporter = Reporter(results, people.labels)
-    for name, features in shape_views(context.crops).items():
-        views = {name: features}
+    seen = shape_views(context.crops)
+    choices = {name: {name: features} for name, features in seen.items()}
+    choices[ALL] = {AS_IT_IS: seen[ALL], **seen}
+    for name, views in choices.items():
         reporter.retrieval("shape", "", name, Scores.of(attack([Pair(views, views)], people)))
 
 

@@ -43,6 +43,18 @@ def measure_linkage(context: Context, people: People, results: Results, views: V
     found.latent_from_mapper()
 
 
+def measure_copied_latents(context: Context, people: People, results: Results) -> None:
+    """Linkage by z itself, as the appearance mapper reads it from two images of a person."""
+    model = context.generation.model
+    if not (model.card.can_reconstruct and isinstance(model, Reconstructing)):
+        return
+    latents = {AS_IT_IS: _latents_of_persons(context, model)}
+    found = _attacks([Pair(latents, latents)], people)
+    reporter = Reporter(results, people.labels)
+    reporter.retrieval("mapper", "", "latent", found.untrained)
+    reporter.retrieval("mapper", "trained_", "latent", found.trained)
+
+
 def fresh_images(context: Context, seed: int) -> ImageSet:
     """Every image with a latent of its own: with one per person, attackers would find the latent."""
     return context.generation.anonymized(
@@ -99,10 +111,6 @@ class Linkage:
         found = _attacks([pair], self._people)
         add("mapper", "", self._extractor.name, found.untrained, self._ceiling.untrained)
         add("mapper", "trained_", self._extractor.name, found.trained, self._ceiling.trained)
-        latents = {AS_IT_IS: _latents_of_persons(self._context, model)}
-        direct = _attacks([Pair(latents, latents)], self._people)
-        add("mapper", "", "latent", direct.untrained)
-        add("mapper", "trained_", "latent", direct.trained)
 
     def _pairs(self, setting: str, views: Views, seeds: Sequence[int], masked: bool = False) -> list[Pair]:
         def seen(side: str, seed: int) -> Mapping[str, Matrix]:

@@ -12,6 +12,8 @@ from anonbench.template import patches
 
 Matrix = NDArray[np.float64]
 
+ALL = "shape"
+"""What the view of everything together is called."""
 SILHOUETTE = (18, 10)
 """Rows and columns that the mask is averaged over."""
 PATCHES = 64
@@ -29,7 +31,7 @@ def shape_views(crops: CropSource) -> dict[str, Matrix]:
     parts = [(_silhouette(b), _pose(b), _surface(b)) for b in crops.batches()]
     mask, pose, surface = (_standardized(torch.cat(list(column))) for column in zip(*parts, strict=True))
     every = np.concatenate([matrix / np.sqrt(matrix.shape[1]) for matrix in (mask, pose, surface)], axis=1)
-    return {"mask": mask, "keypoints": pose, "surface": surface, "shape": every}
+    return {"mask": mask, "keypoints": pose, "surface": surface, ALL: every}
 
 
 def _silhouette(crops: PersonCrops) -> Tensor:

@@ -30,6 +30,9 @@ NAME = "osnet_retrained"
 START = "osnet_synthetic"
 """The packaged network that training starts from."""
 
+_NETWORK, _OPTIMIZER = "network/", "adam"
+"""What tensors of a checkpoint are called after."""
+
 Integers = NDArray[np.int64]
 
 
@@ -60,11 +63,15 @@ class KnownPeople:
     original: NDArray[np.uint8]
     original_person: Integers
 
+    @property
+    def known(self) -> Integers:
+        """Who has images of both kinds."""
+        return np.intersect1d(self.anonymized_person, self.original_person)
+
     def batch(self, step: int, settings: AttackerTraining) -> tuple[Tensor, Tensor]:
         """uint8 images and int64 labels of one step: they depend on seed and step alone, so runs can resume."""
         rng = np.random.default_rng((settings.seed, step))
-        people = np.intersect1d(self.anonymized_person, self.original_person)
-        chosen = rng.choice(people, min(settings.persons_per_batch, len(people)), replace=False)
+        chosen = rng.choice(self.known, min(settings.persons_per_batch, len(self.known)), replace=False)
         half = settings.images_per_person // 2
         sides = (
             (self.anonymized, self.anonymized_person, settings.images_per_person - half),
@@ -87,28 +94,25 @@ def train_attacker(
     checkpoint: file that a stopped run is continued from; a finished one is only read. Its name must depend on the
     images and the settings. Raises DataError for fewer than two people.
     """
-    known = np.intersect1d(people.anonymized_person, people.original_person)
-    if len(known) < 2:
-        raise DataError(f"an attacker needs at least two people to tell apart, got {len(known)}")
+    if len(people.known) < 2:
+        raise DataError(f"an attacker needs at least two people to tell apart, got {len(people.known)}")
     network, input_size = start_network()
-    parameters = list(network.parameters())
-    optimizers = {"adam": torch.optim.AdamW(parameters, weight_decay=settings.weight_decay)}
-    done = _resume(network, optimizers, checkpoint)
-    network.train()
     normalize = synthetic_input(input_size)
-    bar = track_speed(range(done, settings.steps), "retraining OSNet", settings.steps - done, "steps")
-    for step in bar:
+    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=settings.weight_decay)
+    done = _resume(network, optimizer, checkpoint)
+    network.train()
+    for step in track_speed(range(done, settings.steps), "retraining OSNet", settings.steps - done, "steps"):
         images, labels = people.batch(step, settings)
         rng = np.random.default_rng((settings.seed, step, 1))
-        features = network(normalize(settings.augmentation(images, input_size, rng)))[1]
+        _, features = network(normalize(settings.augmentation(images, input_size, rng)))
         loss = supervised_contrastive(features, labels, settings.temperature)
-        for group in optimizers["adam"].param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = 0.5 * settings.learning_rate * (1 + math.cos(math.pi * step / settings.steps))
-        optimizers["adam"].zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        optimizers["adam"].step()
+        optimizer.step()
         if (step + 1) % settings.checkpoint_every == 0 or step + 1 == settings.steps:
-            _save(network, optimizers, step + 1, checkpoint)
+            _save(network, optimizer, step + 1, checkpoint)
     network.eval()
 
     def features_of(images: Tensor) -> Tensor:
@@ -134,17 +138,17 @@ def start_network() -> tuple[nn.Module, tuple[int, int]]:
     return network.to(memory_format=torch.channels_last), options.input_size
 
 
-def _resume(network: nn.Module, optimizers: dict[str, torch.optim.AdamW], checkpoint: Path) -> int:
+def _resume(network: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Path) -> int:
     """The number of steps that are done, after loading what they left."""
     if not checkpoint.exists():
         return 0
     tensors, state = load_tensors(checkpoint)
-    prefix = "network/"
-    network.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
-    load_optimizers(optimizers, {k: v for k, v in tensors.items() if not k.startswith(prefix)})
+    weights = {k.removeprefix(_NETWORK): v for k, v in tensors.items() if k.startswith(_NETWORK)}
+    network.load_state_dict(weights)
+    load_optimizers({_OPTIMIZER: optimizer}, {k: v for k, v in tensors.items() if not k.startswith(_NETWORK)})
     return int(state["step"])
 
 
-def _save(network: nn.Module, optimizers: dict[str, torch.optim.AdamW], step: int, checkpoint: Path) -> None:
-    weights = {f"network/{name}": tensor for name, tensor in network.state_dict().items()}
-    save_tensors(checkpoint, weights | optimizer_tensors(optimizers), {"step": step})
+def _save(network: nn.Module, optimizer: torch.optim.Optimizer, step: int, checkpoint: Path) -> None:
+    weights = {f"{_NETWORK}{name}": tensor for name, tensor in network.state_dict().items()}
+    save_tensors(checkpoint, weights | optimizer_tensors({_OPTIMIZER: optimizer}), {"step": step})

@@ -34,7 +34,9 @@ def test_without_ties_it_is_the_ranking_of_market_1501(seed: int) -> None:
     np.testing.assert_allclose(found.average_precision, expected.average_precision)
     np.testing.assert_array_equal(found.relevant, expected.relevant)
     np.testing.assert_array_equal(found.candidates, expected.candidates)
-    np.testing.assert_array_equal(found.first[found.scored] == 1, expected.first_hit_rank[expected.scored] == 1)
+    np.testing.assert_array_equal(
+        found.first[found.scored] == 1, expected.first_hit_rank[expected.scored] == 1
+    )
 
 
 @given(st.integers(0, 10_000))
@@ -46,7 +48,8 @@ def test_where_all_images_are_equal_everybody_is_at_chance_exactly(seed: int) ->
     np.testing.assert_allclose(found.first, found.chance_first)
     kept = found.scored
     np.testing.assert_allclose(
-        found.average_precision[kept], expected_average_precision(found.relevant[kept], found.candidates[kept])
+        found.average_precision[kept],
+        expected_average_precision(found.relevant[kept], found.candidates[kept]),
     )
 
 
@@ -66,9 +69,7 @@ def test_ties_give_the_mean_over_all_their_orders(distances: np.ndarray, matches
 
 
 def test_strangers_and_junk_cannot_be_found() -> None:
-    found = rank_with_ties(
-        np.zeros((2, 3)), np.array([0, -1]), np.array([0, -1, 1]), nothing_removed(2, 3)
-    )
+    found = rank_with_ties(np.zeros((2, 3)), np.array([0, -1]), np.array([0, -1, 1]), nothing_removed(2, 3))
     assert not found.scored.any()
     assert np.isnan(found.average_precision).all()
 

@@ -1,5 +1,6 @@
 """Untouched people are found, repainted ones are not, and attackers never train on whom they are tried on."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -20,7 +21,7 @@ from anonbench.protocols.runner import Request, resolve, run
 from anonbench.records import Metric
 from anonbench.training.attacker import AttackerTraining
 from tests.protocols.conftest import context
-from tests.protocols.toys import LatentPainter, ToyDataset, Untouched, market_like
+from tests.protocols.toys import LatentPainter, PersonColour, ToyDataset, Untouched, market_like
 
 DIRECTIONS = ("anonymized_query", "original_query", "anonymized")
 
@@ -113,6 +114,15 @@ def test_the_sidecar_holds_what_the_values_are_the_means_of() -> None:
         below = 1.0 if rows["over"].isna().all() else rows["over"].mean()
         assert rows["value"].mean() / below == pytest.approx(metric.value), key
         assert len(rows) == metric.n * len(metric.seeds), key
+
+
+def test_a_second_extractor_adds_its_own_rows_and_repeats_none() -> None:
+    both = context(LatentPainter(), ToyDataset(with_training()), seeds=2)
+    other = PersonColour("reid")
+    other.name = other.digest = "other_colour"
+    found = measure(replace(both, extractors=(*both.extractors, other)))
+    assert "privacy.anonymized.map.other_colour" in found.metrics
+    assert not found.samples.duplicated(["key", "metric", "seed"]).any()
 
 
 def test_attributes_are_read_off_untouched_people_only() -> None:
