@@ -7,9 +7,10 @@
 A model is measured with disjoint sets of so many latent seeds: one as baseline, and so many reseedings. A mere
 reseeding must pass. A drop is planted by giving some images the features of an anonymization with a latent of
 their own, so many that mAP with one latent per identity falls by so many points; it must be found in the baseline's
-own seeds, and in each of the others. Writes results/check/MODEL.reid.PRESET.SEEDS.json; docs/check.md shows it.
+own seeds, and in each of the others. Writes results/check/MODEL.reid.PRESET.SEEDS.json, and the table of docs/check.md.
 """
 
+import json
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -28,9 +29,13 @@ from anonbench.protocols.reid_labels import Integers, Labels
 from anonbench.protocols.reid_rankings import Features, Scores, search
 from anonbench.protocols.runner import Request, resolve, run
 from anonbench.records import Record, write_json
+from anonbench.reporting.files import write_text
 from anonbench.reporting.regression import ALPHA, check
 
 ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "results" / "check"
+PAGE = ROOT / "docs" / "check.md"
+BEGIN, END = "<!-- study:begin -->\n", "<!-- study:end -->\n"
 PRESET = "demo"
 DROPS = (1.0, 2.0, 3.0, 5.0)
 RESAMPLES = 500
@@ -173,8 +178,46 @@ def _bare(source: tuple[Record, Path]) -> tuple[Record, Path]:
     return record.model_copy(update={"samples": None}), folder
 
 
+def page_with_results(text: str) -> str:
+    """The page with the table of everything in results/check between its markers."""
+    studies = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    return f"{before}{BEGIN}{_table(studies)}\n{END}{after}"
+
+
+def _table(studies: Sequence[dict[str, Any]]) -> str:
+    header = [
+        "model",
+        "seeds",
+        "mere reseedings that fail",
+        "planted drop",
+        "found, same seeds",
+        "found, other seeds",
+    ]
+    header.append("found, other seeds, no samples")
+    lines = [header, [":--", *["--:"] * (len(header) - 1)]]
+    for found in studies:
+        failed = sum(map(bool, found["fell_in_reseedings"]))
+        for number, drop in enumerate(found["drops"]):
+            others = drop["reseeded_cases"]
+            lines.append(
+                [
+                    found["model"] if number == 0 else "",
+                    str(found["seeds_per_record"]) if number == 0 else "",
+                    f"{failed} of {found['reseedings']}" if number == 0 else "",
+                    f"{drop['lost']:.1f} points",
+                    f"{drop['found_with_the_same_seeds']} of {drop['cases']}",
+                    f"{drop['found_with_other_seeds']} of {others}",
+                    f"{drop['found_with_other_seeds_without_samples']} of {others}",
+                ]
+            )
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 if __name__ == "__main__":
     name, seeds_each, repeats = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     with tempfile.TemporaryDirectory() as scratch:
         result = study(name, seeds_each, repeats, Path(scratch))
-    write_json(result, ROOT / "results" / "check" / f"{name}.reid.{PRESET}.{seeds_each}.json")
+    write_json(result, RESULTS / f"{name}.reid.{PRESET}.{seeds_each}.json")
+    write_text(page_with_results(PAGE.read_text()), PAGE)
