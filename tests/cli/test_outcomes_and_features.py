@@ -98,3 +98,22 @@ def test_a_features_file_that_is_none_is_refused(cli: Cli, tmp_path: Path) -> No
     result = cli("run", "reid", "--features", path)
     assert result.code == 3
     assert "numpy.savez" in result.error
+
+
+def test_outcomes_are_imposed_on_photos_whose_detection_is_perfect(
+    cli: Cli, own_cache: Path, market: Path
+) -> None:
+    command = ("run", "reid", "--model", "gaussian_blur", "--data", f"market1501={market}",
+               "--preset", "smoke", "--outcomes", "50/30/20", "--json")  # fmt: skip
+    result = cli(*command)
+    assert result.code == 0, result.err
+    record = Record.model_validate_json(result.out)
+    assert record.detection is not None
+    assert record.detection.surface == pytest.approx(0.5, abs=0.06)
+    assert record.detection.none > 0
+    assert "reid.linkage.added.osnet_synthetic" in record.metrics
+    assert not any("loss" in key for key in record.metrics)
+    (market / "keypoints.json").unlink()
+    refused = cli(*command)
+    assert refused.code == 3
+    assert "have no surface already" in refused.error
