@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from anonbench.anonymizers.base import Anonymizer
+from anonbench.anonymizers.base import Anonymizer, CheckedAnonymizer
 from anonbench.anonymizers.registry import load_anonymizer
 from anonbench.errors import UsageError
 from anonbench.features.base import Extractor, Kind, PerceptualExtractor
@@ -160,6 +160,8 @@ class Study:
 
     def _generation(self, split: str, count: int) -> Generation:
         crops = synthetic(split, count)
+        if isinstance(self.model, CheckedAnonymizer):
+            self.model.check(crops.samples["key"].tolist())
         self.data[f"{split}/{count}"] = _data_run(crops)
         return Generation(self.model, crops)
 
