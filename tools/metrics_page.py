@@ -28,9 +28,9 @@ Every number that anonbench gives. `tools/metrics_page.py` writes this page from
 what the protocols do and how to read their numbers together.
 
 A key is `<protocol>[.<setting>].<statistic>.<extractor>`: `reid.same_latent.map.osnet_synthetic`. The tables leave
-out its first and its last part; braces hold alternatives. ↑ higher is better, ↓ lower is better; without an arrow the number is there to be
-compared with. *Needs* is what makes a number worth reading: each record holds its n and its 95 % interval, and that
-decides.
+out its first and its last part; braces hold alternatives. ↑ higher is better, ↓ lower is better; without an arrow
+the number is there to be compared with. *Needs* is what makes a number worth reading: each record holds its n and
+its 95 % interval, and that decides.
 
 *Parity* is the largest deviation from the original package on the same weights and inputs, measured by the tests in
 [tests/parity](../tests/parity) (`pytest -m parity`); `exact` means equal bits. A dash: there is no package to
@@ -42,8 +42,8 @@ EXTRACTOR_INTRODUCTION = """\
 
 The last part of a key. Two extractors never share a column. What happens to an image before the network, and to the
 features after it, changes numbers as much as the network does; it is part of the extractor and of its digest, and
-stands in every record (`variants`). Another choice is another extractor, under another name. *Squashed* means that the
-aspect ratio is not kept.
+stands in every record (`variants`). Another choice is another extractor, under another name. *Squashed* means that
+the aspect ratio is not kept.
 """
 
 
