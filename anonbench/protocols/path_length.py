@@ -42,6 +42,7 @@ from anonbench.protocols.perturbations import changed
 from anonbench.protocols.reid_labels import latent_tokens
 from anonbench.protocols.scoring import Context, Floats, Measurement
 from anonbench.protocols.surface_pairs import Cells, cells_for
+from anonbench.records import Direction
 
 Integers = NDArray[np.int64]
 STEPPED = ("pose", "background")
@@ -84,10 +85,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Way:
-    """How images are compared. body: over the pixels of the body; around: over those that nobody anonymizes.
+    """How images are compared.
 
-    name: first word of the statistics that have its unit; extractor: last part of metric keys. squared: the distance grows with the square of a small change, so that
-    path lengths exist.
+    name: first word of the statistics that have its unit; extractor: last part of metric keys.
+    body: over the pixels of the body; around: over those that nobody anonymizes.
+    squared: the distance grows with the square of a small change, so that path lengths exist.
     """
 
     name: str
@@ -247,10 +249,13 @@ def _add(
     def key(statistic: str) -> str:
         return f"path_length.{setting}.{statistic}.{way.extractor}"
 
-    results.mean(key(f"{way.name}_change"), change, way.unit, "lower", untouched)
-    results.median(key(f"{way.name}_change_median"), change, way.unit, "lower", untouched)
+    # A person who moves less than the real one is frozen, or blurred: nothing to be good at.
+    better: Direction = "none" if setting == "pose" else "lower"
+    results.mean(key(f"{way.name}_change"), change, way.unit, better, untouched)
+    results.median(key(f"{way.name}_change_median"), change, way.unit, better, untouched)
     if moved is not None:
-        results.ratio(key("gain"), change, [moved] * len(change), ratio_of_means(untouched, moved))
+        ceiling = ratio_of_means(untouched, moved)
+        results.ratio(key("gain"), change, [moved] * len(change), ceiling, better)
     if other:
         results.ratio(key("sensitivity"), change, other)
 

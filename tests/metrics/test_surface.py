@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from torch import Tensor
 
 from anonbench.metrics.surface import (
@@ -198,7 +199,7 @@ def test_an_auc_without_noise_has_no_width_and_needs_two_groups() -> None:
 
 
 def test_the_interval_of_an_auc_is_as_wide_as_the_scatter_over_persons() -> None:
-    def draw(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    def draw(seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         rng = np.random.default_rng(seed)
         person = rng.normal(0, 1, 40).repeat(5)
         return person + rng.normal(0, 0.1, 200), 1 + rng.normal(0, 1, 200)
