@@ -88,12 +88,12 @@ class Row:
         return f"{difference.value:+.{self.decimals}f}{interval}"
 
     def verdict(self, difference: Difference) -> str:
-        """Who is better, as far as the marks say: "tie" where nothing tells the two apart, empty if unknown."""
+        """The better of the two, as far as the marks say: "tie" where nothing tells them apart, empty if unknown."""
         best = leader(self.metrics_ranked)
         if best is None or not any(self.marks.values()):
             return ""
         other = difference.against if difference.model == best else difference.model
-        return "tie" if self.marks[other] == "tie" else f"{best} is better"
+        return "tie" if self.marks[other] == "tie" else best
 
     @property
     def metrics_ranked(self) -> dict[str, Metric]:

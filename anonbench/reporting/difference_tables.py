@@ -9,8 +9,8 @@ from anonbench.reporting.marks import ALPHA, Difference
 if TYPE_CHECKING:
     from rich.console import Console
 
-COLUMNS = ("Measure", "Models", "Difference", "95 % interval", "p", "Groups", "Verdict")
-WORDS = ("Measure", "Models", "Verdict")
+COLUMNS = ("Measure", "Models", "Difference", "95 % interval", "p", "Groups", "Better")
+WORDS = ("Measure", "Models", "Better")
 NARROW = 110
 """Characters: a terminal narrower than this shows neither intervals nor groups."""
 
