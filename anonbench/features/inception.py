@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ _PREPROCESSING = {
     "layer": "2048",
     "resize": "TensorFlow 1 bilinear, 299x299",
 }
+_SIZE = 299
 
 
 def inception_v3(device: torch.device) -> FeatureExtractor:
@@ -29,12 +31,34 @@ def inception_v3(device: torch.device) -> FeatureExtractor:
         source = str(weights.path)
         network = _network(read_tensors(weights.path), source)
         require_trained(network, source)
-        _fold_norms(network)
-        require_sound(lambda images: network(images)[0], source)
-        network.to(device)
-        return lambda images: network(images)[0]
+        body = _folded_body(network)
+        require_sound(lambda images: body(network_input(images)), source)
+        body.to(device)
+        return lambda images: body(network_input(images))
 
     return FeatureExtractor("inception_v3", "distribution", 2048, digest, build, device)
+
+
+def network_input(images: Tensor) -> Tensor:
+    """uint8 (B, 3, H, W) -> float32 (B, 3, 299, 299) in about [-1, 1], as TensorFlow 1 resizes."""
+    rows, columns = (_interpolation(n).to(images.device) for n in images.shape[2:])
+    resized = rows @ images.float() @ columns.T
+    return ((resized - 128) / 128).contiguous(memory_format=torch.channels_last)
+
+
+@cache
+def _interpolation(size: int) -> Tensor:
+    """float32 (299, size): the weights of the source pixels in each target pixel, along one side.
+
+    TensorFlow 1 puts target pixel i at i * size / 299, with the corners and not the pixel centres aligned.
+    """
+    position = torch.arange(_SIZE, dtype=torch.float32) * torch.tensor(size / _SIZE)
+    lower = position.long()
+    share = position - lower
+    weights = torch.zeros(_SIZE, size)
+    weights.scatter_add_(1, lower[:, None], 1 - share[:, None])
+    weights.scatter_add_(1, (lower[:, None] + 1).clamp(max=size - 1), share[:, None])
+    return weights
 
 
 def _network(tensors: dict[str, Tensor], source: str) -> nn.Module:
@@ -51,10 +75,18 @@ def _network(tensors: dict[str, Tensor], source: str) -> nn.Module:
     return network
 
 
-def _fold_norms(network: nn.Module) -> None:
-    """The same function in fewer passes over memory: each normalization becomes part of its convolution."""
+def _folded_body(network: nn.Module) -> nn.Sequential:
+    """All layers but the classifier, which are in order of use, in fewer passes over memory.
+
+    Each normalization becomes part of its convolution: the same function up to float32 rounding.
+    """
     for block in network.modules():
         if isinstance(block, BasicConv2d):
             block.conv = fuse_conv_bn_eval(block.conv, block.bn)
             block.bn = nn.Identity()
-    network.to(memory_format=torch.channels_last)
+    *layers, classifier = network.children()
+    if not isinstance(classifier, nn.Linear):
+        raise WeightsError(
+            "torch-fidelity's InceptionV3 is built otherwise; install torch-fidelity 0.3 or 0.4"
+        )
+    return nn.Sequential(*layers, nn.Flatten()).to(memory_format=torch.channels_last)
