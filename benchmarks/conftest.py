@@ -1,10 +1,14 @@
-"""Speed as a ratio to a peer that runs in the same session: machine and load cancel out."""
+"""Speed as a ratio to a peer that runs in the same session, in processor time: machine and load cancel out."""
 
 import json
 import os
 import time
 from collections.abc import Callable
 from typing import Any
+
+# One thread, as long as nobody says otherwise: processor time then equals the wall time of an idle machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 import torch
@@ -31,10 +35,9 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-@pytest.fixture
-def all_cores(_one_thread: None) -> None:
-    """As users run it."""
-    torch.set_num_threads(os.cpu_count() or 1)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        item.add_marker(pytest.mark.benchmark(timer=time.process_time))
 
 
 @pytest.fixture
@@ -70,8 +73,8 @@ def _record(name: str, result: dict[str, Any]) -> None:
     results = json.loads(path.read_text())["results"] if path.exists() else {}
     rounded = {k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in result.items()}
     whole = {
-        "what": "seconds, best of rounds in turn, wall time",
-        "threads": os.cpu_count(),
+        "what": "seconds of processor time, best of rounds in turn",
+        "threads": torch.get_num_threads(),
         "hardware": processor(),
         "environment": environment(processor()).model_dump(mode="json"),
         "results": results | {name: rounded},
@@ -80,6 +83,6 @@ def _record(name: str, result: dict[str, Any]) -> None:
 
 
 def _seconds(work: Work) -> float:
-    start = time.perf_counter()
+    start = time.process_time()
     work()
-    return time.perf_counter() - start
+    return time.process_time() - start

@@ -1,4 +1,4 @@
-"""What users wait for, against the programs that they wait for today, on all cores.
+"""What users wait for, against the programs that they wait for today.
 
     pytest benchmarks/test_peers.py -s                # prints the ratios
     pytest benchmarks/test_peers.py --record --rank-cylib FOLDER      # and writes results/benchmarks/metric_speed.json
@@ -38,7 +38,6 @@ from anonbench.metrics.ranking import mean_average_precision, rank
 from anonbench.weights import WeightsCard, file_sha256, registry, weights_card
 
 Speedup = Callable[..., float]
-pytestmark = pytest.mark.usefixtures("all_cores")
 SIZE = (288, 160)
 IMAGES = 64
 PAIRS = 8
@@ -99,6 +98,17 @@ def test_fid_of_two_folders(speedup: Speedup, folders: tuple[Path, Path], incept
     what = f"FID of two folders of {IMAGES} images, {SIZE[0]}x{SIZE[1]}, from the files to the number"
     assert speedup(ours, peer, rounds=1, warmup=0, key=("torch-fidelity", what)) > 1
     assert values["ours"] == pytest.approx(values["peer"], rel=1e-4)
+
+
+def test_inception_features(speedup: Speedup, inception: Path) -> None:
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    extractor = load_extractor("inception_v3")
+    peer = FeatureExtractorInceptionV3("peer", ["2048"], feature_extractor_weights_path=str(inception))
+    images = torch.randint(0, 256, (32, 3, *SIZE), dtype=torch.uint8)
+    extractor.features(images[:1])  # builds the network
+    key = ("torch-fidelity", f"InceptionV3 features of {len(images)} images, {SIZE[0]}x{SIZE[1]}")
+    assert speedup(lambda: extractor.features(images), lambda: peer(images), rounds=1, warmup=0, key=key) > 1
 
 
 @pytest.fixture(scope="module")
