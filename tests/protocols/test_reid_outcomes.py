@@ -40,7 +40,7 @@ class CarefulPainter(LatentPainter):
 
 def imposed_context(model: Any, dataset: ToyDataset, spec: str = "60/30/10", seeds: int = 3) -> Context:
     plain = context(model, dataset, seeds=seeds)
-    worse = ImposedOutcomes(dataset, spec)  # type: ignore[arg-type]
+    worse = ImposedOutcomes(dataset, spec)
     crops = CropSource(worse, lambda batch: batch, "none")
     generation = ImposedGeneration(crops, worse, plain.generation)
     return Context(generation, plain.preset, plain.extractors, plain.perceptual)
@@ -85,7 +85,7 @@ def test_every_camera_and_role_has_the_shares_and_people_are_met_at_random() -> 
 
 def test_withdrawn_detections_leave_nothing_to_fill_in_and_keep_the_pixels() -> None:
     dataset = ToyDataset(market_like())
-    worse = ImposedOutcomes(dataset, "40/30/30")  # type: ignore[arg-type]
+    worse = ImposedOutcomes(dataset, "40/30/30")
     everything = range(len(dataset))
     before, after = dataset.load(everything), worse.load(everything)
     assert torch.equal(before.image, after.image)
@@ -100,7 +100,7 @@ def test_withdrawn_detections_leave_nothing_to_fill_in_and_keep_the_pixels() -> 
 
 def test_imposed_data_have_a_name_a_digest_and_a_note_of_their_own() -> None:
     dataset = ToyDataset(market_like())
-    thesis, other = ImposedOutcomes(dataset, "thesis"), ImposedOutcomes(dataset, "60/30/10")  # type: ignore[arg-type]
+    thesis, other = ImposedOutcomes(dataset, "thesis"), ImposedOutcomes(dataset, "60/30/10")
     assert thesis.name == "toy, outcomes thesis"
     assert len({dataset.digest, thesis.digest, other.digest}) == 3
     assert "72.4%" in thesis.notes[-1]
@@ -253,4 +253,4 @@ def test_outcomes_mean_nothing_to_image_distances_and_to_images_made_elsewhere(
         card = Untouched.card.model_copy(update={"kind": kind})
 
     with pytest.raises(UnfitError, match="imposed"):
-        impose(ToyDataset(market_like()), "thesis", protocol, Model())  # type: ignore[arg-type]
+        impose(ToyDataset(market_like()), "thesis", protocol, Model())
