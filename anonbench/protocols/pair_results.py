@@ -17,7 +17,7 @@ class PairResults:
     """Collects metrics and the values behind them as they are found.
 
     names: (K,) of the pairs, each once. person: (K,), whose pairs correlate.
-    Distances come as one (K,) array per seed; nan is left out, and what has no value at all is not recorded.
+    Distances come as one (K,) array per seed; nan is left out, and what has no value in a seed is not recorded.
     """
 
     def __init__(self, names: Sequence[str], person: NDArray[np.int64], resamples: int) -> None:
@@ -41,9 +41,9 @@ class PairResults:
         original: Floats | None = None,
     ) -> None:
         """The mean over pairs and seeds. original: the same of the untouched images, the ceiling."""
-        values = np.concatenate(per_seed)
-        if np.isnan(values).all():
+        if any(np.isnan(v).all() for v in per_seed):
             return
+        values = np.concatenate(per_seed)
         self._samples.append(long_form(self._names, key, per_seed, self._person))
         self.metrics[key] = Metric(
             value=float(np.nanmean(values)),
@@ -95,6 +95,7 @@ class PairResults:
         ratio = ratio_over_groups(values, groups, divisors, groups, resamples=self._resamples)
         if ratio is None:
             return
+        per_seed = [ratio_of_means(a, b) for a, b in zip(above, below, strict=True)]
         self._samples.append(long_form(self._names, key, above, self._person, below))
         self.metrics[key] = Metric(
             value=ratio.value,
@@ -102,7 +103,7 @@ class PairResults:
             direction=direction,
             n=_scored(above),
             interval=(ratio.interval.low, ratio.interval.high),
-            seeds=tuple(float(np.nanmean(a) / np.nanmean(b)) for a, b in zip(above, below, strict=True)),
+            seeds=tuple(value for value in per_seed if value is not None),
             ceiling=ceiling,
         )
 

@@ -8,6 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from anonbench.crops import PACKAGED_TEMPLATE
+from anonbench.errors import DataError
 from anonbench.features.store import feature_store
 from anonbench.metrics.surface import region_distances, surface_distance, vertex_colours
 from anonbench.protocols.crops import CropSource
@@ -128,9 +130,14 @@ def _block(a: ImageSet, i: Integers, b: ImageSet, j: Integers, crops: CropSource
 def _colours(images: ImageSet, index: Integers, crops: CropSource, cells: Cells) -> tuple[Tensor, Tensor]:
     """Colours (K, C, 3) and visibility (K, C); an image that occurs in several pairs is pooled once."""
     chosen, position = np.unique(index, return_inverse=True)
-    surface = crops.load(chosen.tolist()).surface
+    batch = crops.load(chosen.tolist())
+    if batch.template != PACKAGED_TEMPLATE:
+        raise DataError(
+            f"{crops.dataset.name}: its surfaces refer to the body template '{batch.template}', and surface distances "
+            f"know '{PACKAGED_TEMPLATE}' alone; leave the surfaces out, and the surface head makes them"
+        )
     pixels = torch.from_numpy(np.ascontiguousarray(images.images[chosen]))
-    colours, visible = vertex_colours(pixels, surface, cells.of_vertex, min_pixels=cells.min_pixels)
+    colours, visible = vertex_colours(pixels, batch.surface, cells.of_vertex, min_pixels=cells.min_pixels)
     return colours[position], visible[position]
 
 
