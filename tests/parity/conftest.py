@@ -1,5 +1,6 @@
 """What parity tests share: official files of random weights, and the report of how far apart two programs are."""
 
+import json
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -19,11 +20,13 @@ Agree = Callable[..., None]
 
 @pytest.fixture(scope="session")
 def measured(request: pytest.FixtureRequest) -> Iterator[dict[str, dict[str, object]]]:
-    """Deviations by test; with --record they are written when all tests are done."""
+    """Deviations by test; with --record those of the tests that ran replace the recorded ones at the end."""
     found: dict[str, dict[str, object]] = {}
     yield found
     if request.config.getoption("--record") and found:
-        write_json({"packages": {name: version(name) for name in PACKAGES}, "tests": found}, DEVIATIONS)
+        before = json.loads(DEVIATIONS.read_text())["tests"] if DEVIATIONS.exists() else {}
+        packages = {name: version(name) for name in PACKAGES}
+        write_json({"packages": packages, "tests": before | found}, DEVIATIONS)
 
 
 @pytest.fixture
