@@ -36,6 +36,7 @@ ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "validity.md"
 RECORDS = ROOT / "results" / "studies" / "validity"
 MODELS = ("final", "baseline")
+UNTOUCHED = "original"
 DESIGNS: tuple[Design, ...] = ("unpaired", "paired", "coupled")
 STEP = 0.05
 LEAST_SIZES = 3
@@ -172,6 +173,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "models": models_table,
     "controls": lambda: markdown(*control_table(record_of("final"))),
     "quality": lambda: markdown(*quality_table(record_of("final"))),
+    "quality-original": lambda: markdown(*quality_table(record_of(UNTOUCHED))),
 }
 
 
