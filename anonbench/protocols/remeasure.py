@@ -2,6 +2,7 @@
 
 import shlex
 from dataclasses import replace
+from itertools import pairwise
 
 from anonbench.errors import UsageError
 from anonbench.features.extractors import EXTRACTORS
@@ -47,10 +48,10 @@ def option(command: str, name: str) -> str | None:
         words = shlex.split(command)
     except ValueError:
         return None
-    for word, following in zip(words, [*words[1:], None], strict=True):
+    for word, following in pairwise([*words, None]):
         if word == name:
             return following
-        if word.startswith(f"{name}="):
+        if word and word.startswith(f"{name}="):
             return word.partition("=")[2]
     return None
 

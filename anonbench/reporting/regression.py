@@ -190,11 +190,11 @@ def _with_evidence(change: Change, baseline: Metric, current: Metric, pairs: Pai
             change, basis="samples", p=test.p, interval=(interval.low, interval.high), groups=test.groups
         )
     found: dict[Basis, float] = {}
-    if len(baseline.seeds) > 1 and len(current.seeds) > 1:
-        found["seeds"] = p_from_seeds(baseline.seeds, current.seeds)
     if baseline.interval and current.interval:
         before, now = Interval(*baseline.interval), Interval(*current.interval)
         found["intervals"] = p_from_intervals(baseline.value, before, current.value, now)
+    if len(baseline.seeds) > 1 and len(current.seeds) > 1:
+        found["seeds"] = p_from_seeds(baseline.seeds, current.seeds)
     if not found:
         return replace(
             change, basis="no spread", status=_direction_of(change, UNKNOWN_SPREAD * abs(baseline.value))

@@ -10,7 +10,7 @@ _WORDS = {"worse": "FELL", "missing": "MISSING", "better": "rose", "same": "same
 _BASIS = {
     "samples": "paired over {groups} groups",
     "intervals": "from both intervals",
-    "seeds": "from the seeds alone",
+    "seeds": "from the seeds",
     "no spread": "no spread is known",
     "tolerance": "beyond the given tolerance",
 }

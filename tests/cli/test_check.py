@@ -165,6 +165,7 @@ def test_bad_input_is_named_in_one_line(
         ("anonbench compare baseline final", None),
         ("anonbench run reid --data", None),
         ("anonbench run 'reid", None),
+        ("", None),
     ],
 )
 def test_where_the_data_lay_is_read_from_the_command_of_a_record(command: str, found: str | None) -> None:
