@@ -33,7 +33,7 @@ from anonbench.protocols.reid_rankings import (
     search,
     summarize,
 )
-from anonbench.records import Metric
+from anonbench.records import Direction, Metric
 
 FAULTS = GENERATOR, BLURRED, UNTOUCHED = ("generator", "blurred", "untouched")
 DETECTOR = (BLURRED, UNTOUCHED)
@@ -163,7 +163,9 @@ def _losses(corners: list[Corners], extractor: str, resamples: int) -> Scores:
     for part, faults in PARTS.items():
         key = f"reid.loss.{part}.{extractor}"
         values = [np.sum([loss[fault] for fault in faults], axis=0) for loss in by_fault]
-        scores.metrics[key] = query_mean(values, asked, "points", "lower", resamples)
+        # A better generator has more that a detector can spoil: that part is no merit either way.
+        direction: Direction = "lower" if GENERATOR in faults else "none"
+        scores.metrics[key] = query_mean(values, asked, "points", direction, resamples)
         scores.samples.append(per_query(key, values, asked))
     return scores
 

@@ -161,7 +161,7 @@ HEADLINES = {
     "reid.linkage.map": "Leakage: mAP, untouched against anonymized",
     "reid.loss.generator": "Lost to the generator: points of mAP",
     "reid.loss.detector": "Lost to the detector: points of mAP",
-    "reid.linkage.added": "Leakage added by missed detections: points of mAP",
+    "reid.linkage.added": "Added leakage: points of mAP, by missed detections",
     "fid.value": "Realism: Fréchet distance",
     "lpips.reconstructed": "Reconstruction: perceptual distance to the original",
     "lpips.diversity": "Diversity: perceptual distance between two latents",
@@ -184,7 +184,8 @@ GLOSSARY = {
         "Part of the mAP lost since untouched images that people drawn by this model cost, rather than real ones."
     ),
     "reid.loss.detector": (
-        "The part that crops cost which are blurred or left untouched, since their detection is imperfect."
+        "The part that crops cost which are blurred or left untouched, since their detection is imperfect. It grows"
+        " with what there is to lose, so neither way is better."
     ),
     "reid.linkage.added": (
         "Leakage above that under perfect detection: whoever is not detected stays as they were."
