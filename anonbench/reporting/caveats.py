@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from anonbench.records import Record
 from anonbench.reporting.comparison import Comparison
 from anonbench.reporting.labels import NO_NETWORK, OFFICIAL_EXTRACTORS, MetricKey, protocol_title
-from anonbench.reporting.marks import ALPHA
+from anonbench.reporting.marks import ALPHA, Difference
 
 FEW_SEEDS = 5
 """Fewer latent seeds than this say little about the spread (the `paper` presets use as many)."""
@@ -91,17 +91,25 @@ def _untested(comparison: Comparison) -> list[str]:
             f"There are no per-sample values beside the records of {', '.join(comparison.without_samples)}, hence no"
             " paired tests: their intervals decide, which finds less. Run the protocols again to have them."
         )
-    few = {
-        (row.key.protocol, difference.groups)
-        for row in comparison.rows
-        for difference in row.differences
-        if difference.groups and 2 / 2**difference.groups > ALPHA
-    }
+    few: dict[str, int] = {}
+    for row in comparison.rows:
+        for difference in row.differences:
+            if difference.groups and _is_at_its_limit(difference, difference.groups):
+                fewest = min(few.get(row.key.protocol, difference.groups), difference.groups)
+                few[row.key.protocol] = fewest
     found += [
-        f"{protocol_title(protocol)}: a test over {groups} people or clips cannot find p < {ALPHA}; measure more."
-        for protocol, groups in sorted(few)
+        f"{protocol_title(protocol)}: {groups} people or clips are too few to find p < {ALPHA} among so many tests,"
+        " however clear a difference is; measure more."
+        for protocol, groups in sorted(few.items())
     ]
     return found
+
+
+def _is_at_its_limit(difference: Difference, groups: int) -> bool:
+    """Whether no difference over so many groups, or none larger than this, could have passed."""
+    smallest = 2 / 2**groups
+    found = difference.p is not None and difference.p <= smallest and (difference.adjusted or 0) >= ALPHA
+    return smallest >= ALPHA or found
 
 
 def _constancy(comparison: Comparison) -> list[str]:
