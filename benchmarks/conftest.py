@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +16,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from anonbench.cache import write_text
 from anonbench.protocols.environment import environment
 from anonbench.resources import resource_dir
-from benchmarks.machine import processor
+from benchmarks.machine import processor, processor_seconds
 
 Work = Callable[[], object]
 RECORD = "metric_speed.json"
@@ -37,7 +36,7 @@ def _one_thread() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        item.add_marker(pytest.mark.benchmark(timer=time.process_time))
+        item.add_marker(pytest.mark.benchmark(timer=processor_seconds))
 
 
 @pytest.fixture
@@ -83,6 +82,6 @@ def _record(name: str, result: dict[str, Any]) -> None:
 
 
 def _seconds(work: Work) -> float:
-    start = time.process_time()
+    start = processor_seconds()
     work()
-    return time.process_time() - start
+    return processor_seconds() - start
