@@ -37,7 +37,9 @@ class Checkpoint(Strict):
 class KnownAnswer(Strict):
     """What a network says to a fixed input, so that another one is noticed (`anonbench.weights.known_answers`)."""
 
-    values: tuple[float, ...] = Field(min_length=8, max_length=8, description="projections of the output on cosines")
+    values: tuple[float, ...] = Field(
+        min_length=8, max_length=8, description="projections of the output on cosines"
+    )
     tolerance: float = Field(default=1e-3, gt=0, le=0.1, description="of the largest of the values")
 
 

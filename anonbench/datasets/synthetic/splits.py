@@ -201,8 +201,8 @@ SPLITS = {
         Split("val", 1, 2_000, 1, _one_per_person, CONTEXT_CORRELATION),
         Split("reid", 2, 60, REID_VIEWS, _reid),
         Split("reid_train", 3, 1_000, REID_VIEWS, _reid),
-        Split("pose_swap", 4, 8, POSES["pose_swap"] * PLACES["pose_swap"], _swap),
-        Split("background_swap", 5, 8, POSES["background_swap"] * PLACES["background_swap"], _swap),
+        Split("pose_swap", 4, 24, POSES["pose_swap"] * PLACES["pose_swap"], _swap),
+        Split("background_swap", 5, 24, POSES["background_swap"] * PLACES["background_swap"], _swap),
         Split("walks", 6, 40, WALK_FRAMES, _walk),
         Split("steps", 7, 40, len(STEPS), _step),
     )
