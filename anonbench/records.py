@@ -1,9 +1,8 @@
 """Records: the result of one run, typed, versioned, written atomically."""
 
 import json
-import os
+import uuid
 import re
-import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -158,8 +157,9 @@ def read_record(path: Path) -> Record:
 def write_json(content: Any, path: Path) -> None:
     """Write JSON to a temporary name in the same folder and rename it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(descriptor, "w") as handle:
-        json.dump(content, handle, indent=1, sort_keys=True)
-        handle.write("\n")
-    os.replace(temporary, path)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        temporary.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
