@@ -1,8 +1,8 @@
 """Records: the result of one run, typed, versioned, written atomically."""
 
 import json
-import uuid
 import re
+import uuid
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
