@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from anonbench.records import Record
-from anonbench.reporting.comparison import Comparison
+from anonbench.reporting.comparison import Comparison, Row
 from anonbench.reporting.labels import NO_NETWORK, OFFICIAL_EXTRACTORS, MetricKey, protocol_title
 from anonbench.reporting.marks import ALPHA, Difference
 
@@ -91,18 +91,28 @@ def _untested(comparison: Comparison) -> list[str]:
             f"There are no per-sample values beside the records of {', '.join(comparison.without_samples)}, hence no"
             " paired tests: their intervals decide, which finds less. Run the protocols again to have them."
         )
+    headlines = [row.key.measure for row in comparison.headlines]
+    for where, rows in (
+        ("the headline table", [row for row in comparison.rows if row.key.measure in headlines]),
+        ("the full table", [row for row in comparison.rows if row.key.measure not in headlines]),
+    ):
+        if few := _too_few(rows):
+            groups = ", ".join(f"{protocol_title(protocol)} ({n})" for protocol, n in few.items())
+            found.append(
+                f"In {where} there are more tests than some numbers of people or clips can pass, however clear a"
+                f" difference is: {groups}; measure more of them."
+            )
+    return found
+
+
+def _too_few(rows: Sequence[Row]) -> dict[str, int]:
+    """The fewest groups of each protocol whose tests are at their limit."""
     few: dict[str, int] = {}
-    for row in comparison.rows:
+    for row in rows:
         for difference in row.differences:
             if difference.groups and _is_at_its_limit(difference, difference.groups):
-                fewest = min(few.get(row.key.protocol, difference.groups), difference.groups)
-                few[row.key.protocol] = fewest
-    found += [
-        f"{protocol_title(protocol)}: {groups} people or clips are too few to find p < {ALPHA} among so many tests,"
-        " however clear a difference is; measure more."
-        for protocol, groups in sorted(few.items())
-    ]
-    return found
+                few[row.key.protocol] = min(few.get(row.key.protocol, difference.groups), difference.groups)
+    return few
 
 
 def _is_at_its_limit(difference: Difference, groups: int) -> bool:
