@@ -166,7 +166,7 @@ HEADLINES = {
     "lpips.reconstructed": "Reconstruction: perceptual distance to the original",
     "lpips.diversity": "Diversity: perceptual distance between two latents",
     "reconstruction.other_image.surface_ratio": (
-        "Reconstruction in another image: surface distance, own / another person's latent"
+        "Reconstruction elsewhere: surface distance in another image, own / another person's latent"
     ),
     "pairs.surface_auc": "Two cameras: AUC of surface distance, one person against two",
     "pose_swap.surface_ratio": "Pose swap: surface distance, same / different latent",
