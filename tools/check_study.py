@@ -1,7 +1,7 @@
 """How often `anonbench check` cries wolf, and what it finds: real models, reseeded and made worse on purpose.
 
     python tools/check_study.py baseline 3 20
-    python tools/check_study.py final 3 10
+    python tools/check_study.py final 3 20
     python tools/check_study.py baseline 9 6
 
 A model is measured with disjoint sets of so many latent seeds: one as baseline, and so many reseedings. A mere

@@ -196,7 +196,9 @@ def p_from_seeds(a: Sequence[float], b: Sequence[float]) -> float:
     scale = float(np.abs([*a, *b]).max())
     if max(np.ptp(a), np.ptp(b)) <= 1e-9 * scale:  # deterministic, up to rounding
         return float(abs(a[0] - b[0]) <= 1e-9 * scale)
-    return float(stats.ttest_ind(a, b).pvalue)
+    moments = [(float(np.mean(values)), float(np.std(values, ddof=1)), len(values)) for values in (a, b)]
+    # Not `ttest_ind`, which warns where one side is all but constant, as a model without latents is.
+    return float(stats.ttest_ind_from_stats(*moments[0], *moments[1]).pvalue)
 
 
 def wilson(successes: int, n: int, *, confidence: float = 0.95) -> Interval:
