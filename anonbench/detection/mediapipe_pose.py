@@ -1,5 +1,8 @@
 """Person masks and keypoints from MediaPipe Pose, whose networks travel inside its wheel (extra `detect`)."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from typing import Any
 
@@ -42,13 +45,16 @@ class PersonDetector:
 
         confidence: the least that the person network must give to the place where it sees somebody.
         """
-        # Complexity 1 is in the wheel; 0 and 2 would be downloaded.
-        self._pose = _pose_solution().Pose(
-            static_image_mode=True,
-            model_complexity=1,
-            enable_segmentation=True,
-            min_detection_confidence=confidence,
-        )
+        solution = _pose_solution()
+        with _native_messages_dropped():
+            # Complexity 1 is in the wheel; 0 and 2 would be downloaded.
+            self._pose = solution.Pose(
+                static_image_mode=True,
+                model_complexity=1,
+                enable_segmentation=True,
+                min_detection_confidence=confidence,
+            )
+        self._has_seen_somebody = False
 
     def detect(self, image: Tensor) -> tuple[Tensor, Tensor] | None:
         """The person in `image`, uint8 (3, H, W) RGB.
@@ -78,9 +84,12 @@ class PersonDetector:
     def _see(
         self, pixels: np.ndarray[Any, np.dtype[np.uint8]], size: tuple[int, int]
     ) -> tuple[Tensor, Tensor] | None:
-        found = self._pose.process(pixels)
+        # Its networks are loaded by the first image, and its last remark is about the first person.
+        with nullcontext() if self._has_seen_somebody else _native_messages_dropped():
+            found = self._pose.process(pixels)
         if found.pose_landmarks is None:
             return None
+        self._has_seen_somebody = True
         probability = _resize_probability(found.segmentation_mask, size)
         return probability, _keypoints(found.pose_landmarks.landmark, size)
 
@@ -88,6 +97,22 @@ class PersonDetector:
 def require_mediapipe() -> None:
     """Raises UsageError, saying what to install, when MediaPipe is not there."""
     _pose_solution()
+
+
+@contextmanager
+def _native_messages_dropped() -> Iterator[None]:
+    """What C++ writes to standard error meanwhile is not shown: MediaPipe tells there how it starts.
+
+    What goes wrong is an exception in Python, and is not concerned.
+    """
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _pose_solution() -> Any:
