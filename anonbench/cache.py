@@ -12,12 +12,16 @@ from anonbench.errors import CacheError
 MEND = "set ANONBENCH_CACHE to a folder you may write"
 
 
+def _cache_path() -> Path:
+    return Path(os.environ.get("ANONBENCH_CACHE") or user_cache_dir("anonbench")).expanduser()
+
+
 def cache_dir() -> Path:
     """The folder named by ANONBENCH_CACHE, else the user's cache folder of this platform; made if absent.
 
     Raises CacheError, naming the folder, when it cannot be made.
     """
-    folder = Path(os.environ.get("ANONBENCH_CACHE") or user_cache_dir("anonbench")).expanduser()
+    folder = _cache_path()
     make_folder(folder)
     return folder
 
@@ -27,7 +31,7 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CacheError(f"cannot make the cache folder {folder} ({error.strerror}): {MEND}") from error
+        raise _failed("make", folder, error) from error
 
 
 def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
@@ -43,9 +47,7 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
         temporary.chmod(0o644)  # some writers, safetensors among them, make files private
         temporary.replace(path)
     except OSError as error:
-        raise CacheError(
-            f"cannot write to the cache folder {path.parent} ({error.strerror}): {MEND}"
-        ) from error
+        raise _failed("write to", path.parent, error) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -57,3 +59,10 @@ def write_text(path: Path, text: str) -> None:
         partial.write_text(text)
 
     write_atomic(path, write)
+
+
+def _failed(what: str, folder: Path, error: OSError) -> CacheError:
+    """Names the folder, and how to mend it: outputs are written like the cache, and lie elsewhere."""
+    if folder.absolute().is_relative_to(_cache_path().absolute()):
+        return CacheError(f"cannot {what} the cache folder {folder} ({error.strerror}): {MEND}")
+    return CacheError(f"cannot {what} the folder {folder} ({error.strerror}): choose another, or make room")
