@@ -15,8 +15,14 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from anonbench.anonymizers.naive import NoOptions
-from anonbench.anonymizers.synthesis import at_resolution, blurred, chunks_with, latents_of, put_back
+from anonbench.anonymizers.synthesis import (
+    ToBytes,
+    at_resolution,
+    blurred,
+    chunks_with,
+    latents_of,
+    put_back,
+)
 from anonbench.cards import ModelCard, Strict, validate_section
 from anonbench.crops import Outcome, PersonCrops
 from anonbench.datasets.smpl_template import EMBEDDING, smpl_template
@@ -57,6 +63,12 @@ class DeepPrivacy2Architecture(Strict):
         return self
 
 
+class DeepPrivacy2Options(Strict):
+    """The `options:` section of a card."""
+
+    to_bytes: ToBytes = Field(default="round", description="truncate: as dp2 does where it measures FID")
+
+
 class DeepPrivacy2:
     """A generator of DeepPrivacy2. Crops with a surface outcome are synthesized, mask-only crops blurred.
 
@@ -70,12 +82,14 @@ class DeepPrivacy2:
         architecture: DeepPrivacy2Architecture,
         template: SurfaceTemplate | None = None,
         draw_joints: Callable[[Batch], Batch] | None = None,
+        to_bytes: ToBytes = "round",
     ) -> None:
         self.card = card
         self._generator: Any = generator.eval().requires_grad_(False)
         self._architecture = architecture
         self._template = template
         self._draw_joints = draw_joints
+        self._to_bytes = to_bytes
 
     def anonymize(self, crops: PersonCrops, latents: Tensor | None = None, truncation: float = 1.0) -> Tensor:
         """Anonymized images, uint8 (B, 3, H, W); bit-exact outside the person masks.
@@ -96,7 +110,7 @@ class DeepPrivacy2:
         with torch.no_grad():
             generated = self._generator.sample(truncation_value=truncation, z=latents, **batch)["img"]
         image = seen.image.float() / 127.5 - 1
-        return put_back(crops, torch.where(seen.person_mask, generated.float(), image))
+        return put_back(crops, torch.where(seen.person_mask, generated.float(), image), self._to_bytes)
 
     def _batch(self, crops: PersonCrops) -> Batch:
         """The crops as the configuration's inputs, under the names of dp2."""
@@ -144,7 +158,7 @@ def load_deep_privacy2(card: ModelCard, folder: Path) -> DeepPrivacy2:
     Raises WeightsError where dp2 is not installed, or the checkpoint is absent, another or does not fit;
     CardError where the card contradicts the configuration.
     """
-    validate_section(NoOptions, card.options, card.name)
+    options = validate_section(DeepPrivacy2Options, card.options, f"model '{card.name}': options")
     architecture = validate_section(
         DeepPrivacy2Architecture, card.architecture, f"model '{card.name}': architecture"
     )
@@ -164,7 +178,7 @@ def load_deep_privacy2(card: ModelCard, folder: Path) -> DeepPrivacy2:
     # What the configuration says belongs to the model's digest: the file can change under the same name.
     filled = architecture.model_copy(update={"generator": content}).model_dump(mode="json")
     card = card.model_copy(update={"architecture": filled})
-    return DeepPrivacy2(card, generator, architecture, template, draw_joints)
+    return DeepPrivacy2(card, generator, architecture, template, draw_joints, options.to_bytes)
 
 
 @contextmanager

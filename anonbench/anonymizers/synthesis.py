@@ -1,5 +1,7 @@
 """What all anonymizers that synthesize people share: which crops they see, and how their output is put back."""
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -7,6 +9,8 @@ from torch import Tensor
 from anonbench.anonymizers.naive import heavy_blur
 from anonbench.crops import Outcome, PersonCrops, composite, resize
 from anonbench.latents import latents_for, sample_tokens
+
+ToBytes = Literal["round", "truncate"]
 
 CHUNK = 64
 """Crops per pass, which bounds memory."""
@@ -44,13 +48,15 @@ def at_resolution(crops: PersonCrops, size: tuple[int, int]) -> PersonCrops:
     return resize(crops, size, cover_all=True)
 
 
-def put_back(crops: PersonCrops, generated: Tensor) -> Tensor:
+def put_back(crops: PersonCrops, generated: Tensor, to_bytes: ToBytes = "round") -> Tensor:
     """Generated people in the crops that they are for: uint8 (B, 3, H, W), bit-exact outside the masks.
 
     generated: float (B, 3, h, w) in [-1, 1], whose background is the crops' own: where it is enlarged,
     interpolation draws the background into the rim of the person.
+    to_bytes: what becomes of fractions of a level; cutting them off darkens people by half a level.
     """
     if tuple(generated.shape[2:]) != crops.size:
         generated = F.interpolate(generated, crops.size, mode="bilinear", align_corners=False)
-    pixels = ((generated.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    levels = (generated.clamp(-1, 1) + 1) * 127.5
+    pixels = (levels.round() if to_bytes == "round" else levels.floor()).to(torch.uint8)
     return composite(crops.image, pixels, crops.person_mask)

@@ -200,6 +200,22 @@ def test_truncation_is_that_of_dp2_towards_the_mean_w(tmp_path):
 
 
 @pytest.mark.usefixtures("fake_dp2")
+def test_fractions_of_a_level_are_rounded_or_on_request_cut_off_as_dp2_does_for_fid(tmp_path):
+    crops, z = people(4, NATIVE), torch.randn(4, 6, generator=torch.Generator().manual_seed(3))
+    rounded, cut = (
+        build(card(tmp_path, "mask", options={"to_bytes": rule}), tmp_path).anonymize(crops, z).int()
+        for rule in ("round", "truncate")
+    )
+    person = crops.person_mask.expand_as(rounded)
+    lost = (rounded - cut)[person]
+    assert set(lost.tolist()) == {0, 1}
+    assert 0.3 < lost.float().mean() < 0.7
+    assert torch.equal(cut[~person], crops.image[~person].int())
+    with pytest.raises(CardError, match="to_bytes"):
+        build(card(tmp_path, "mask", options={"to_bytes": "up"}), tmp_path)
+
+
+@pytest.mark.usefixtures("fake_dp2")
 def test_latents_are_tied_to_the_sample_unless_given_and_their_shape_is_checked(tmp_path):
     model, crops = build(card(tmp_path, "mask"), tmp_path), people(20, NATIVE)
     together = model.anonymize(crops)
