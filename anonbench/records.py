@@ -4,7 +4,7 @@ import json
 import re
 import uuid
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
@@ -135,6 +135,9 @@ class Record(Strict):
         return f"{self.model.name}.{self.protocol.name}.{data}.{self.protocol.preset}"
 
 
+Read = TypeVar("Read", bound=BaseModel)
+
+
 def write_record(record: Record, path: Path) -> None:
     """Write a record as JSON, atomically: a reader sees the old file or the whole new one."""
     write_json(record.model_dump(mode="json", exclude_none=True), path)
@@ -142,8 +145,13 @@ def write_record(record: Record, path: Path) -> None:
 
 def read_record(path: Path) -> Record:
     """Read and validate a record. Raises CardError naming the file and the key."""
+    return read_json(path, Record)
+
+
+def read_json(path: Path, kind: type[Read]) -> Read:
+    """A record of some kind from its JSON file. Raises CardError naming the file and the key."""
     try:
-        return Record.model_validate(json.loads(path.read_text()))
+        return kind.model_validate(json.loads(path.read_text()))
     except OSError as error:
         raise CardError(f"{path}: cannot read the record ({error.strerror})") from error
     except json.JSONDecodeError as error:

@@ -7,10 +7,11 @@ python tools/benchmarks_page.py
 import json
 from pathlib import Path
 
+from pages import with_blocks
+
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "benchmarks.md"
 RECORD = ROOT / "results" / "benchmarks" / "metric_speed.json"
-BEGIN, END = "<!-- peers:begin -->\n", "<!-- peers:end -->\n"
 
 
 def table() -> str:
@@ -31,9 +32,7 @@ def table() -> str:
 
 def page_with_results(text: str) -> str:
     """The page with its table made anew."""
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
-    return f"{before}{BEGIN}{table()}{END}{after}"
+    return with_blocks(text, {"peers": table()})
 
 
 def _row(result: dict[str, str | float]) -> str:

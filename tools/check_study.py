@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pages import with_blocks
 
 from anonbench.detection.surface_head import fill_surfaces
 from anonbench.protocols.crops import CropSource
@@ -35,7 +36,6 @@ from anonbench.reporting.regression import ALPHA, check
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "results" / "check"
 PAGE = ROOT / "docs" / "check.md"
-BEGIN, END = "<!-- study:begin -->\n", "<!-- study:end -->\n"
 PRESET = "demo"
 DROPS = (1.0, 2.0, 3.0, 5.0)
 RESAMPLES = 500
@@ -181,9 +181,7 @@ def _bare(source: tuple[Record, Path]) -> tuple[Record, Path]:
 def page_with_results(text: str) -> str:
     """The page with the table of everything in results/check between its markers."""
     studies = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
-    return f"{before}{BEGIN}{_table(studies)}\n{END}{after}"
+    return with_blocks(text, {"study": _table(studies)})
 
 
 def _table(studies: Sequence[dict[str, Any]]) -> str:

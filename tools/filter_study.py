@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pages import with_blocks
 from planted_detections import PLANTS, whole_and_close, with_found_surfaces
 from scipy.stats import mannwhitneyu
 from torch import Tensor
@@ -173,14 +174,7 @@ def medians(whole: PersonCrops) -> list[dict[str, Any]]:
 
 def page_with_results(text: str, record: Mapping[str, Any]) -> str:
     """The page with both tables made anew."""
-    for name, block in (("filter-medians", medians_table(record)), ("filter-roc", roc_table(record))):
-        begin, end = f"<!-- {name}:begin -->\n", f"<!-- {name}:end -->"
-        before, _, rest = text.partition(begin)
-        _, found, after = rest.partition(end)
-        if not found:
-            raise ValueError(f"{PAGE}: no block '{name}'")
-        text = f"{before}{begin}{block}\n{end}{after}"
-    return text
+    return with_blocks(text, {"filter-medians": medians_table(record), "filter-roc": roc_table(record)})
 
 
 def medians_table(record: Mapping[str, Any]) -> str:

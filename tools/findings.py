@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from findings_plots import Point, plot_context, plot_losses, plot_tradeoff, plot_training
+from pages import with_blocks
 from privacy_study import models_table as privacy_models
 from privacy_study import records as privacy_records
 from scipy.stats import kendalltau
@@ -345,14 +346,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
 
 def page_with_results(text: str) -> str:
     """The page with every block made anew."""
-    for name, block in BLOCKS.items():
-        begin, end = f"<!-- {name}:begin -->\n", f"<!-- {name}:end -->"
-        before, _, rest = text.partition(begin)
-        _, found, after = rest.partition(end)
-        if not found:
-            raise ValueError(f"{PAGE}: no block '{name}'")
-        text = f"{before}{begin}{block()}\n{end}{after}"
-    return text
+    return with_blocks(text, {name: block() for name, block in BLOCKS.items()})
 
 
 def tradeoff(study: str, values: dict[str, float]) -> list[Point]:

@@ -7,12 +7,12 @@ Cards of the graded anonymizers and the records go to results/studies/privacy.
 """
 
 import argparse
-import re
 from collections.abc import Callable, Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from pages import with_blocks
 from privacy_plots import Curve, Level, plot_leakage
 
 from anonbench.records import Metric, Record, read_record
@@ -198,12 +198,7 @@ BLOCKS: dict[str, Callable[[dict[str, Record]], str]] = {
 
 def page_with_results(text: str, found: dict[str, Record]) -> str:
     """The page with every table made anew between its markers."""
-    for name, block in BLOCKS.items():
-        pattern = re.compile(rf"(<!-- {name}:begin -->\n).*?(<!-- {name}:end -->)", re.DOTALL)
-        if not pattern.search(text):
-            raise ValueError(f"{PAGE}: no block '{name}'")
-        text = pattern.sub(rf"\g<1>{block(found)}\n\g<2>", text)
-    return text
+    return with_blocks(text, {name: block(found) for name, block in BLOCKS.items()})
 
 
 def draw(found: dict[str, Record]) -> None:

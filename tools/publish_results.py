@@ -15,13 +15,14 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from pages import with_blocks
+
 from anonbench.records import Record, read_record, write_record
 from anonbench.reporting.significance import compare_with_tests
 from anonbench.reporting.tables import headline_markdown
 
 ROOT = Path(__file__).parent.parent
 PACKAGED = ROOT / "results" / "packaged"
-BEGIN, END = "<!-- results:begin -->\n", "<!-- results:end -->\n"
 README_PRESET = "demo"
 SAMPLED_PRESETS = ("smoke", "demo")
 """Whose per-sample values are kept: a few MB, which those of `full` would multiply."""
@@ -37,9 +38,7 @@ def packaged_records(preset: str) -> list[Record]:
 def readme_with_results(text: str, records: Iterable[Record]) -> str:
     """The README with the headline table of these records between its markers."""
     (comparison,) = compare_with_tests([(record, PACKAGED) for record in records])
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
-    return f"{before}{BEGIN}{headline_markdown(comparison)}\n{END}{after}"
+    return with_blocks(text, {"results": headline_markdown(comparison)})
 
 
 def publish(folder: Path, target: str = "packaged") -> None:

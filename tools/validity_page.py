@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from pages import with_blocks
 
 from anonbench.reporting.validity_plots import COMPARED, write_validity_plots
 from anonbench.reporting.validity_record import (
@@ -179,14 +180,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
 
 def page_with_results(text: str) -> str:
     """The page with every block made anew. Raises ValueError for a block that the page lacks."""
-    for name, block in BLOCKS.items():
-        begin, end = f"<!-- {name}:begin -->\n", f"<!-- {name}:end -->"
-        before, _, rest = text.partition(begin)
-        _, found, after = rest.partition(end)
-        if not found:
-            raise ValueError(f"{PAGE}: no block '{name}'")
-        text = f"{before}{begin}{block()}\n{end}{after}"
-    return text
+    return with_blocks(text, {name: block() for name, block in BLOCKS.items()})
 
 
 if __name__ == "__main__":

@@ -1,14 +1,12 @@
 """The record of a validity study: curves of measures over planted faults, their noise, and what they resolve."""
 
-import json
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from anonbench.cards import Strict
-from anonbench.errors import CardError
-from anonbench.records import DataRun, Direction, Environment, ModelRun, write_json
+from anonbench.records import DataRun, Direction, Environment, ModelRun, read_json, write_json
 
 SCHEMA_VERSION: Literal[1] = 1
 RECORD = "validity.json"
@@ -136,14 +134,4 @@ def write_validity(record: ValidityRecord, path: Path) -> None:
 
 def read_validity(path: Path) -> ValidityRecord:
     """Read and check a record. Raises CardError naming the file and the key."""
-    try:
-        return ValidityRecord.model_validate(json.loads(path.read_text()))
-    except OSError as error:
-        raise CardError(f"{path}: cannot read the record ({error.strerror})") from error
-    except json.JSONDecodeError as error:
-        raise CardError(f"{path}:{error.lineno}: not valid JSON: {error.msg}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise CardError(
-            f"{path}: key '{'.'.join(map(str, first['loc']))}': {first['msg'].lower()}"
-        ) from error
+    return read_json(path, ValidityRecord)
