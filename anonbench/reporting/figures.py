@@ -37,6 +37,10 @@ TITLES = {
         "Across: one person after another, as they stand, after a step of the pose, and one of the background,"
         " under one latent. Steps are too small to see: what is seen is the model's.",
     ),
+    "privacy": (
+        "What an attacker sees",
+        "Across: one person after another, each from several cameras, a latent for every image, t = 1.",
+    ),
     "video": (
         "One latent per track",
         "Across: moments of one clip, t = 1.",

@@ -12,6 +12,7 @@ from PIL import Image
 from anonbench.features.store import ContentStore
 from anonbench.protocols.registry import NEED_MAPPER, protocol_names
 from anonbench.records import read_record
+from anonbench.reporting.figures import TITLES
 from anonbench.resources import resource_dir
 from tests.cli.conftest import Cli
 from tests.protocols.test_catalog import require_complete, require_described
@@ -56,6 +57,12 @@ def test_every_number_is_described_in_the_catalogue_and_the_final_model_gives_al
         require_described(record.metrics)
         if record.model.name == "final":
             require_complete(record.protocol.name, record.metrics)
+
+
+def test_every_gallery_has_a_title_and_a_caption(report: Path) -> None:
+    records = [read_record(path) for path in (report / "records").glob("*.json")]
+    figures = {figure.partition(".")[0] for record in records for figure in record.galleries}
+    assert figures == TITLES.keys()
 
 
 @pytest.mark.parametrize("protocol", [name for name in protocol_names() if name not in NEED_MAPPER])
