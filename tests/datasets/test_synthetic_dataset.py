@@ -109,7 +109,7 @@ def test_a_damaged_file_is_named(rendered: Path, tmp_path: Path) -> None:
 def test_an_unwritable_cache_is_named_with_the_mend(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
-    with pytest.raises(CacheError, match=r"file.*set ANONBENCH_CACHE"):
+    with pytest.raises(CacheError, match=r"file.*choose another"):
         SyntheticDataset("val", SIZE, 2, cache=blocked).load([0])
 
 
