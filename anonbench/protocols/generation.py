@@ -90,6 +90,15 @@ class Generation:
         """A few samples anonymized, not stored: for galleries. `sampling.tokens` has one token per index."""
         return self._anonymize(self.crops.load(indices), sampling).numpy()
 
+    def encoded(self, model: Reconstructing) -> NDArray[np.float32]:
+        """(N, latent_dim): the latents of all samples as the model's appearance mapper reads them, found once."""
+
+        def encode() -> NDArray[np.float32]:
+            batches = track(self.crops.batches(), f"{model.card.name}: encoding", self.crops.batch_count)
+            return np.concatenate([model.encode(batch).numpy() for batch in batches])
+
+        return feature_store().get_or_compute(("encoded", self.crops.digest, model.card.digest), encode)
+
     def _anonymize_all(self, sampling: Sampling) -> Images:
         description = f"{self.model.card.name}: {sampling.name}, seed {sampling.seed}"
         done: list[Images] = []
@@ -110,22 +119,13 @@ class Generation:
         if sampling.source == "mapper" and isinstance(self.model, Reconstructing):
             if not sampling.tokens:
                 return self.model.encode(crops)
-            return self._encoded(self.model)[[self._position[key] for key in sampling.tokens]]
+            positions = [self._position[key] for key in sampling.tokens]
+            return torch.from_numpy(self.encoded(self.model)[positions])
         dim = self.model.card.latent_dim or 0
         latents = latents_for(sampling.seed, sampling.tokens, dim)
         if not sampling.towards:
             return latents
         return slerp(latents, latents_for(sampling.seed, sampling.towards, dim), sampling.step)
-
-    def _encoded(self, model: Reconstructing) -> Tensor:
-        """float32 (N, latent_dim): the latents of all samples as they look, found once."""
-
-        def encode() -> NDArray[np.float32]:
-            batches = track(self.crops.batches(), f"{model.card.name}: encoding", self.crops.batch_count)
-            return np.concatenate([model.encode(batch).numpy() for batch in batches])
-
-        key = ("encoded", self.crops.digest, model.card.digest)
-        return torch.from_numpy(np.array(feature_store().get_or_compute(key, encode)))
 
     @cached_property
     def _position(self) -> dict[str, int]:

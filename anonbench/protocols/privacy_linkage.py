@@ -6,9 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from anonbench.anonymizers.base import Reconstructing
-from anonbench.features.store import feature_store
 from anonbench.latents import sample_tokens
-from anonbench.progress import track
 from anonbench.protocols.generation import ImageSet, Sampling
 from anonbench.protocols.privacy_attacks import Pair, attack, untrained
 from anonbench.protocols.privacy_people import People, split_cameras
@@ -48,7 +46,7 @@ def measure_copied_latents(context: Context, people: People, results: Results) -
     model = context.generation.model
     if not (model.card.can_reconstruct and isinstance(model, Reconstructing)):
         return
-    latents = {AS_IT_IS: _latents_of_persons(context, model)}
+    latents = {AS_IT_IS: context.generation.encoded(model).astype(np.float64)}
     found = _attacks([Pair(latents, latents)], people)
     reporter = Reporter(results, people.labels)
     reporter.retrieval("mapper", "", "latent", found.untrained)
@@ -122,17 +120,6 @@ class Linkage:
             return views.of(images, masked)
 
         return [Pair(*(seen(side, seed) for side in DIRECTIONS[setting])) for seed in seeds]
-
-
-def _latents_of_persons(context: Context, model: Reconstructing) -> Matrix:
-    """(N, latent_dim): z of every original as the mapper reads it."""
-
-    def compute() -> Matrix:
-        bar = track(context.crops.batches(), f"{model.card.name}: z of persons", context.crops.batch_count)
-        return np.concatenate([model.encode(batch).double().numpy() for batch in bar])
-
-    key = ("latents from the mapper", context.crops.digest, model.card.digest)
-    return np.asarray(feature_store().get_or_compute(key, compute))
 
 
 def _attacks(pairs: Sequence[Pair], people: People) -> Attacks:
