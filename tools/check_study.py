@@ -22,8 +22,7 @@ import numpy as np
 import pandas as pd
 from pages import with_blocks
 
-from anonbench.detection.surface_head import fill_surfaces
-from anonbench.protocols.crops import CropSource
+from anonbench.protocols.crops import detected
 from anonbench.protocols.generation import Generation
 from anonbench.protocols.reid import GeneratedFeatures, score
 from anonbench.protocols.reid_labels import Integers, Labels
@@ -80,7 +79,7 @@ class Study:
         self.folder = folder
         self.plan = resolve(Request("reid", model, preset=PRESET, seeds=seeds))
         self.record, _ = run(self.plan)
-        crops = CropSource(self.plan.dataset, fill_surfaces, self.plan.detector)
+        crops = detected(self.plan.dataset)
         self.generation = Generation(self.plan.model, crops)
         self.labels = Labels.of(crops.samples, crops.outcome)
         (self.extractor,) = self.plan.extractors

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from anonbench.detection.surface_head import fill_surfaces
-from anonbench.protocols.crops import CropSource
+from anonbench.protocols.crops import detected
 from anonbench.protocols.generation import Generation, Sampling
 from anonbench.protocols.pair_distances import perceptual_measure
 from anonbench.protocols.perturbations import changed
@@ -39,7 +38,7 @@ def main() -> None:
 
 
 def _steps_of(plan: Plan) -> list[dict[str, float]]:
-    source = CropSource(plan.dataset, fill_surfaces, plan.detector)
+    source = detected(plan.dataset)
     crops = changed(source, np.flatnonzero(source.samples["step"] == ""), "still")
     generation, every = Generation(plan.model, crops), np.arange(len(crops))
     tokens = tuple(f"person/{person}" for person in crops.samples["person_id"])

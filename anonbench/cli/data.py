@@ -145,14 +145,13 @@ def check_command(data: str) -> None:
         return
     from anonbench.cards import Preset
     from anonbench.crops import Outcome
-    from anonbench.detection.surface_head import fill_surfaces
-    from anonbench.protocols.crops import CropSource
+    from anonbench.protocols.crops import detected
     from anonbench.protocols.data import open_data
 
     dataset = open_data(data, "reid", Preset(size=(128, 64), extractors=("none",)))
     if not len(dataset):
         raise DataError(f"{data}: no crops")
-    crops = CropSource(dataset, fill_surfaces, "surface_head")
+    crops = detected(dataset)
     click.echo(f"{dataset.name}: {len(dataset)} crops of {dataset.size[0]}x{dataset.size[1]}")
     for role, count in dataset.samples["role"].value_counts().items():
         click.echo(f"  {role or 'crops'}: {count}")

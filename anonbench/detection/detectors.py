@@ -10,11 +10,10 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from anonbench.cache import cache_dir
-from anonbench.cards import DetectorCard, packaged_card
 from anonbench.crops import Outcome
 from anonbench.detection.files import image_digest, read_detections, write_detections
 from anonbench.detection.people import Detector, Person, PersonDetections
-from anonbench.detection.surface_head import NAME as SURFACE_HEAD
+from anonbench.detection.surface_head import surface_head_digest
 from anonbench.detection.surfaces import with_surfaces
 from anonbench.errors import DataError, UsageError
 
@@ -87,7 +86,7 @@ class CachedDetector:
 
     @cached_property
     def _kept_digest(self) -> str:
-        return _digest(self._backend.digest, _surface_head_digest())
+        return _digest(self._backend.digest, surface_head_digest())
 
 
 class FileDetector:
@@ -107,7 +106,7 @@ class FileDetector:
         """sha256 of all files below the folder, of the surface head and of the least score."""
         files = sorted(p for ending in ("json", "npz") for p in self._root.rglob(f"*.{ending}"))
         contents = [[p.relative_to(self._root).as_posix(), _sha256(p.read_bytes())] for p in files]
-        return _digest(contents, _surface_head_digest(), self._min_score)
+        return _digest(contents, surface_head_digest(), self._min_score)
 
     def require(self) -> None:
         """Raise DataError where there is no such folder."""
@@ -163,10 +162,6 @@ def _kept(path: Path, image: Tensor) -> PersonDetections | None:
         return read_detections(path, image) if path.is_file() else None
     except DataError:
         return None
-
-
-def _surface_head_digest() -> str:
-    return packaged_card("models/detectors", SURFACE_HEAD, DetectorCard).digest
 
 
 def _digest(*parts: Any) -> str:

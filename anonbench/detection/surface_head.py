@@ -141,6 +141,11 @@ def predict(head: SurfaceHead, crops: PersonCrops, device: torch.device) -> tupl
     )
 
 
+def surface_head_digest() -> str:
+    """What decides the surfaces that the packaged head finds."""
+    return packaged_card("models/detectors", NAME, DetectorCard).digest
+
+
 @cache
 def load_surface_detector(device: str = "cpu") -> SurfaceDetector:
     """The packaged surface head. Raises WeightsError when its checkpoint is absent or another file."""

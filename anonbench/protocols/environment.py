@@ -1,4 +1,4 @@
-"""What a number was made with: versions, commit, machine."""
+"""What a number was made with: model, data, versions, commit, machine."""
 
 import platform
 import resource
@@ -8,12 +8,40 @@ from importlib import metadata
 from pathlib import Path
 
 import anonbench
-from anonbench.records import Environment
+from anonbench.cards import ModelCard
+from anonbench.datasets.base import CropDataset
+from anonbench.records import DataRun, Environment, ModelRun
 
 PACKAGES = (
     "anny", "embreex", "lpips", "numpy", "open_clip_torch", "pandas", "pillow", "safetensors", "scipy",
     "torch", "torch-fidelity", "torchreid", "torchvision",
 )  # fmt: skip
+
+
+def model_run(card: ModelCard) -> ModelRun:
+    """What is recorded of a model."""
+    return ModelRun(
+        name=card.name,
+        kind=card.kind,
+        card_digest=card.digest,
+        checkpoint_sha256=card.checkpoint.sha256 if card.checkpoint else None,
+    )
+
+
+def data_run(dataset: CropDataset, notes: tuple[str, ...] = ()) -> DataRun:
+    """What is recorded of data; notes: what is to be told beside the data's own."""
+    samples = dataset.samples
+    counts = {"samples": len(samples), "identities": int((samples["person_id"].drop_duplicates() > 0).sum())}
+    for role in ("query", "gallery"):
+        if (samples["role"] == role).any():
+            counts[role] = int((samples["role"] == role).sum())
+    return DataRun(
+        name=dataset.name,
+        digest=dataset.digest,
+        size=dataset.size,
+        counts=counts,
+        notes=(*dataset.notes, *notes),
+    )
 
 
 def environment(device: str) -> Environment:

@@ -46,9 +46,7 @@ def measure(context: Context) -> Measurement:
         real = features_of(context.generation.original(), extractor)
         fakes = [_fake(context, seed, extractor) for seed in context.seeds]
         other = features_of(context.reference, extractor) if context.reference else None
-        floor = None if other is None else frechet_distance_of_features(real=real, fake=other)
-        results.add_distances(extractor.name, real, fakes, floor)
-        results.add_neighbours(extractor.name, real, fakes, other)
+        floor = results.add_all(extractor.name, real, fakes, other)
         if context.generation.model.card.can_reconstruct:
             painted = features_of(context.generation.anonymized(FROM_MAPPER), extractor)
             results.add(extractor.name, "value_reconstructed", _distance(real, [painted], floor))
@@ -68,10 +66,8 @@ def score(
 
     other: as many other real crops, for the floor. keys: names of the crops. extractor: ends the metric keys.
     """
-    floor = None if other is None else frechet_distance_of_features(real=real, fake=other)
     results = _Results(keys, resamples)
-    results.add_distances(extractor, real, fakes, floor)
-    results.add_neighbours(extractor, real, fakes, other)
+    results.add_all(extractor, real, fakes, other)
     return Measurement(results.metrics, results.samples, notes=tuple(results.notes))
 
 
@@ -112,7 +108,16 @@ class _Results:
         """One metric of an extractor."""
         self.metrics[f"fid.{statistic}.{extractor}"] = metric
 
-    def add_distances(
+    def add_all(
+        self, extractor: str, real: Features, fakes: list[Features], other: Features | None
+    ) -> float | None:
+        """Every statistic of one extractor. Returns the floor of the distance."""
+        floor = None if other is None else frechet_distance_of_features(real=real, fake=other)
+        self._add_distances(extractor, real, fakes, floor)
+        self._add_neighbours(extractor, real, fakes, other)
+        return floor
+
+    def _add_distances(
         self, extractor: str, real: Features, fakes: list[Features], floor: float | None
     ) -> None:
         """Frechet distance at n and, where n suffices, at infinity; KID.
@@ -136,7 +141,7 @@ class _Results:
             extractor, "value_slope", _metric([slope for _, slope in fits], "distance x crops", "none", n)
         )
 
-    def add_neighbours(
+    def _add_neighbours(
         self, extractor: str, real: Features, fakes: list[Features], other: Features | None
     ) -> None:
         """Precision, recall, density and coverage: means over the crops, whose balls stay as they are."""

@@ -9,9 +9,8 @@ import pandas as pd
 from anonbench.anonymizers.base import Anonymizer
 from anonbench.anonymizers.registry import load_anonymizer
 from anonbench.cards import Preset
-from anonbench.detection.surface_head import fill_surfaces
 from anonbench.errors import UsageError
-from anonbench.protocols.crops import CropSource
+from anonbench.protocols.crops import detected
 from anonbench.protocols.data import open_data
 from anonbench.protocols.generation import Generation, Images, Sampling
 from anonbench.protocols.registry import protocol_card
@@ -64,7 +63,7 @@ def _generations(gallery: Gallery, models: list[Anonymizer], data: str, preset: 
     presets: dict[str, Preset] = {str(name): value for name, value in card.presets.items()}
     count = gallery.columns if gallery.figure == "samples" else gallery.people
     dataset = open_data(data, card.split, presets[preset].model_copy(update={"count": count}))
-    crops = CropSource(dataset, fill_surfaces, "gallery")
+    crops = detected(dataset)
     return [Generation(model, crops) for model in models]
 
 

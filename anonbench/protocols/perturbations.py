@@ -86,9 +86,9 @@ def flipped_images(image: Tensor) -> Tensor:
     return image.flip(-1)
 
 
-def grown_mask(crops: PersonCrops) -> PersonCrops:
-    """The mask one pixel wider on all sides, as a detector's may be; the surface stays."""
-    grown = F.max_pool2d(crops.person_mask.float(), 3, stride=1, padding=1) > 0
+def grown_mask(crops: PersonCrops, pixels: int = 1) -> PersonCrops:
+    """The mask wider on all sides, diagonals too, as a detector's may be; the surface stays."""
+    grown = F.max_pool2d(crops.person_mask.float(), 2 * pixels + 1, stride=1, padding=pixels) > 0
     return replace(crops, person_mask=grown)
 
 

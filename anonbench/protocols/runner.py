@@ -16,19 +16,18 @@ import anonbench
 from anonbench.anonymizers.base import Anonymizer, CheckedAnonymizer
 from anonbench.anonymizers.registry import KINDS, load_anonymizer
 from anonbench.cache import cache_dir, write_atomic
-from anonbench.cards import DetectorCard, Preset, ProtocolCard, packaged_card
+from anonbench.cards import Preset, ProtocolCard
 from anonbench.datasets.base import CropDataset
 from anonbench.datasets.imposed import ImposedOutcomes
-from anonbench.detection.surface_head import NAME as SURFACE_HEAD
-from anonbench.detection.surface_head import fill_surfaces
+from anonbench.detection.surface_head import surface_head_digest
 from anonbench.errors import DataError, UsageError
 from anonbench.features.base import Extractor, Kind, PerceptualExtractor
 from anonbench.features.extractors import EXTRACTORS, extractor_names, load_extractor, load_perceptual
-from anonbench.protocols.crops import CropSource
+from anonbench.protocols.crops import CropSource, detected
 from anonbench.protocols.data import impose, open_data, open_reference
-from anonbench.protocols.environment import environment, peak_memory_mib
+from anonbench.protocols.environment import data_run, environment, model_run, peak_memory_mib
 from anonbench.protocols.registry import measure_function, named_preset, protocol_card, require_fit
-from anonbench.records import DataRun, ModelRun, ProtocolRun, Record, WeightsRun, read_record, write_record
+from anonbench.records import ProtocolRun, Record, WeightsRun, read_record, write_record
 from anonbench.reporting.galleries import write_strip
 from anonbench.weights import verified_weights
 
@@ -73,8 +72,6 @@ class Plan:
     dataset: CropDataset
     extractors: tuple[Extractor, ...]
     perceptual: tuple[PerceptualExtractor, ...]
-    detector: str
-    """Digest of the surface head's card."""
 
     @property
     def extractor_digests(self) -> dict[str, str]:
@@ -88,7 +85,7 @@ class Plan:
         """Where the record lies or will lie: named by everything that decides what it says."""
         decides = [
             anonbench.__version__, self.card.digest, self.request.preset, self.preset.digest, self.model.card.digest,
-            self.dataset.digest, self.detector, sorted(self.extractor_digests.items()), SAMPLES_FORMAT,
+            self.dataset.digest, surface_head_digest(), sorted(self.extractor_digests.items()), SAMPLES_FORMAT,
         ]  # fmt: skip
         return cache_dir() / "records" / hashlib.sha256(json.dumps(decides).encode()).hexdigest()
 
@@ -109,8 +106,7 @@ def resolve(request: Request) -> Plan:
         dataset = impose(dataset, request.outcomes, card.name, model)
     if isinstance(model, CheckedAnonymizer):
         model.check(dataset.samples["key"].tolist())
-    detector = packaged_card("models/detectors", SURFACE_HEAD, DetectorCard).digest
-    return Plan(request, card, preset, model, dataset, features, distances, detector)
+    return Plan(request, card, preset, model, dataset, features, distances)
 
 
 def run(plan: Plan) -> tuple[Record, Path]:
@@ -184,12 +180,12 @@ def _generation(plan: Plan) -> "Generation":
     """The model on the crops of the plan."""
     from anonbench.protocols.generation import Generation
 
-    crops = CropSource(plan.dataset, fill_surfaces, plan.detector)
+    crops = detected(plan.dataset)
     if not isinstance(plan.dataset, ImposedOutcomes):
         return Generation(plan.model, crops)
     from anonbench.protocols.imposed import ImposedGeneration
 
-    perfect = CropSource(plan.dataset.perfect, fill_surfaces, plan.detector)
+    perfect = detected(plan.dataset.perfect)
     return ImposedGeneration(crops, plan.dataset, Generation(plan.model, perfect))
 
 
@@ -209,7 +205,7 @@ def _reference(plan: Plan) -> "ImageSet | None":
     if plan.card.extractor_kind != "distribution":
         return None
     dataset = open_reference(plan.request.data, plan.card.split, plan.preset)
-    return original_images(CropSource(dataset, fill_surfaces, plan.detector)) if dataset else None
+    return original_images(detected(dataset)) if dataset else None
 
 
 def _store(plan: Plan, context: "Context", found: "Measurement", seconds: dict[str, float]) -> None:
@@ -227,8 +223,8 @@ def _store(plan: Plan, context: "Context", found: "Measurement", seconds: dict[s
             preset=plan.request.preset,
             card_digest=plan.card.digest,
         ),
-        model=_model_run(plan.model),
-        data=_data_run(plan.dataset, found.notes),
+        model=model_run(plan.model.card),
+        data=data_run(plan.dataset, found.notes),
         seeds=tuple(context.seeds),
         extractors=plan.extractor_digests,
         variants={n: EXTRACTORS[n].variant for n in plan.extractor_digests if n in EXTRACTORS},
@@ -250,16 +246,6 @@ def _write_samples(samples: pd.DataFrame, path: Path) -> None:
     samples.to_parquet(path, index=False)
 
 
-def _model_run(model: Anonymizer) -> ModelRun:
-    card = model.card
-    return ModelRun(
-        name=card.name,
-        kind=card.kind,
-        card_digest=card.digest,
-        checkpoint_sha256=card.checkpoint.sha256 if card.checkpoint else None,
-    )
-
-
 def _weights_run(extractors: Iterable[str]) -> dict[str, WeightsRun]:
     """The weight files behind extractors, beside those that are packaged with anonbench."""
     names = {EXTRACTORS[name].weights for name in extractors if name in EXTRACTORS}
@@ -274,18 +260,3 @@ def _attacker_digest(attacker: str) -> dict[str, str]:
     from anonbench.protocols.privacy_retrained import attacker_digest
 
     return attacker_digest(attacker)
-
-
-def _data_run(dataset: CropDataset, notes: tuple[str, ...]) -> DataRun:
-    samples = dataset.samples
-    counts = {"samples": len(samples), "identities": int((samples["person_id"].drop_duplicates() > 0).sum())}
-    for role in ("query", "gallery"):
-        if (samples["role"] == role).any():
-            counts[role] = int((samples["role"] == role).sum())
-    return DataRun(
-        name=dataset.name,
-        digest=dataset.digest,
-        size=dataset.size,
-        counts=counts,
-        notes=(*dataset.notes, *notes),
-    )

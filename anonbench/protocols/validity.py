@@ -15,12 +15,11 @@ from anonbench.anonymizers.registry import load_anonymizer
 from anonbench.errors import UsageError
 from anonbench.features.base import Extractor, Kind, PerceptualExtractor
 from anonbench.features.extractors import EXTRACTORS, load_extractor, load_perceptual
-from anonbench.protocols.crops import CropSource
-from anonbench.protocols.environment import environment
+from anonbench.protocols.crops import detected
+from anonbench.protocols.environment import data_run, environment, model_run
 from anonbench.protocols.generation import Generation
 from anonbench.protocols.validity_consistency import Distributions, Pairs, Retrieval, Tracks
 from anonbench.protocols.validity_curves import curves_of, five_points
-from anonbench.protocols.validity_data import synthetic
 from anonbench.protocols.validity_pairs import (
     across_backgrounds,
     across_cameras,
@@ -28,13 +27,15 @@ from anonbench.protocols.validity_pairs import (
 )
 from anonbench.protocols.validity_planting import Sweep, planted_pairs
 from anonbench.protocols.validity_quality import FAULTS, Quality
-from anonbench.records import DataRun, ModelRun
+from anonbench.records import DataRun
 from anonbench.reporting.validity_record import INCONSISTENCY, Curve, FivePoints, ValidityRecord
 
 EXTRACTOR_OF: dict[Kind, str] = {
     "reid": "osnet_synthetic", "distribution": "mobilenet_v2", "perceptual": "perceptual_mobilenet_v2",
 }  # fmt: skip
 CONTROL_LEVELS = (0.0, 0.2, 0.5, 1.0)
+SIZE = (72, 40)
+"""(H, W) of the crops, at which the packaged generators work."""
 Made = TypeVar("Made")
 
 
@@ -104,12 +105,7 @@ class Study:
         curves += self._quality()
         used = (self.reid, self.distribution, self.perceptual)
         return ValidityRecord(
-            model=ModelRun(
-                name=self.model.card.name,
-                kind=self.model.card.kind,
-                card_digest=self.model.card.digest,
-                checkpoint_sha256=self.model.card.checkpoint.sha256 if self.model.card.checkpoint else None,
-            ),
+            model=model_run(self.model.card),
             preset=self.preset_name,
             data=tuple(self.data.values()),
             extractors={extractor.name: extractor.digest for extractor in used},
@@ -159,10 +155,12 @@ class Study:
         return self._timed("benchmarks", curves_of, sweep, fault, self.preset.benchmarks)
 
     def _generation(self, split: str, count: int) -> Generation:
-        crops = synthetic(split, count)
+        from anonbench.datasets.synthetic.dataset import SyntheticDataset
+
+        crops = detected(SyntheticDataset(split, size=SIZE, count=count))
         if isinstance(self.model, CheckedAnonymizer):
             self.model.check(crops.samples["key"].tolist())
-        self.data[f"{split}/{count}"] = _data_run(crops)
+        self.data[f"{split}/{count}"] = data_run(crops.dataset)
         return Generation(self.model, crops)
 
     def _timed(self, stage: str, make: Callable[..., Made], *arguments: object) -> Made:
@@ -183,15 +181,3 @@ def _chosen(extractors: tuple[str, ...]) -> dict[Kind, str]:
             raise UsageError(f"validate takes one {kind} extractor, got {chosen[kind]} and {name}")
         chosen[kind] = name
     return chosen
-
-
-def _data_run(crops: CropSource) -> DataRun:
-    people = int(crops.samples["person_id"].nunique())
-    dataset = crops.dataset
-    return DataRun(
-        name=dataset.name,
-        digest=dataset.digest,
-        size=dataset.size,
-        counts={"samples": len(crops), "identities": people},
-        notes=dataset.notes,
-    )

@@ -4,6 +4,7 @@ import hashlib
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,8 +21,8 @@ from anonbench.metrics.kernel import kernel_distance
 from anonbench.metrics.prdc import prdc
 from anonbench.protocols.crops import CropSource
 from anonbench.protocols.generation import Generation, Images, ImageSet, Sampling
+from anonbench.protocols.perturbations import changed, grown_mask
 from anonbench.protocols.scoring import features_of, perceptual_distances
-from anonbench.protocols.validity_data import GrownMasks, crop_source
 from anonbench.protocols.validity_planting import Integers, Quantity, Sweep
 
 Features = NDArray[np.float32]
@@ -121,7 +122,9 @@ def damaged(generation: Generation, fault: Fault, level: float) -> ImageSet:
     if level == 0:
         return generation.anonymized(sampling)
     if fault.damage is None:
-        grown = crop_source(GrownMasks(generation.crops.dataset, round(level)))
+        pixels = round(level)
+        wider = partial(grown_mask, pixels=pixels)
+        grown = changed(generation.crops, np.arange(len(keys)), f"mask grown by {pixels}", wider)
         return Generation(generation.model, grown).anonymized(sampling)
     base = generation.anonymized(sampling)
     return ImageSet((*base.key, fault.name, level), _apply(fault, level, base, generation.crops))

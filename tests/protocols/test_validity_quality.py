@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from anonbench.protocols.perturbations import grown_mask
 from anonbench.protocols.validity_curves import curves_of
-from anonbench.protocols.validity_data import GrownMasks
 from anonbench.protocols.validity_quality import FAULTS, Fault, Quality, add_noise, blur, compress, damaged
 from tests.protocols.conftest import context
 from tests.protocols.toys import PersonColour, PixelDistance, ToyDataset, Untouched, market_like
@@ -72,8 +72,8 @@ def test_every_fault_starts_from_the_same_images() -> None:
 
 
 def test_a_grown_mask_reaches_so_many_pixels_further_and_keeps_the_rest() -> None:
-    crops, wider = toy().load([0]), GrownMasks(toy(), 2).load([0])
-    assert GrownMasks(toy(), 2).digest != GrownMasks(toy(), 1).digest
+    crops = toy().load([0])
+    wider = grown_mask(crops, pixels=2)
     rows, columns = (wider.person_mask[0, 0].any(dim=d).nonzero()[:, 0] for d in (1, 0))
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (0, 15, 0, 7)
     assert (wider.person_mask | ~crops.person_mask).all()
