@@ -9,6 +9,11 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says more about what else the machine does than about the code.
+settings.register_profile("anonbench", deadline=None)
+settings.load_profile("anonbench")
 
 # One thread per process: several processes with a pool each would wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -1,7 +1,7 @@
 """Latents depend on (seed, token) only."""
 
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anonbench.latents import (
@@ -49,7 +49,6 @@ def test_truncation_0_is_the_zero_vector_and_1_the_latent() -> None:
     assert (truncate(z, 0.0) == 0).all()
 
 
-@settings(deadline=None)
 @given(t=st.floats(0, 1), seed=st.integers(0, 2**31))
 def test_multimodal_truncation_moves_w_on_the_line_to_its_nearest_centre(t: float, seed: int) -> None:
     draw = torch.Generator().manual_seed(seed)
@@ -71,7 +70,6 @@ def test_unknown_people_get_a_latent_of_their_own() -> None:
     assert sample_tokens(["a", "b"]) == ["sample/a", "sample/b"]
 
 
-@settings(deadline=None)
 @given(step=st.floats(0, 1), seed=st.integers(0, 2**31))
 def test_a_step_between_latents_stays_among_normal_ones(step: float, seed: int) -> None:
     a, b = latents_for(seed, ["a", "b", "c"], 64), latents_for(seed, ["d", "e", "f"], 64)

@@ -25,7 +25,7 @@ def anonymizer(name, **options):
 
 
 @pytest.mark.parametrize("name", NAIVE)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(batch=st.integers(1, 5), size=SIZES, seed=st.integers(0, 999))
 def test_only_pixels_inside_the_masks_of_detected_persons_change(name, batch, size, seed):
     crops = random_crops(batch, size, seed)
@@ -40,7 +40,7 @@ def test_only_pixels_inside_the_masks_of_detected_persons_change(name, batch, si
 
 
 @pytest.mark.parametrize("name", NAIVE)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(size=SIZES, seed=st.integers(0, 999), order=st.permutations(range(5)))
 def test_the_result_does_not_depend_on_batch_or_order(name, size, seed, order):
     crops = random_crops(5, size, seed)
@@ -79,7 +79,7 @@ def test_noise_is_uniform_and_its_own_for_every_key():
     assert (first[shared] == second[shared]).double().mean() < 0.02
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(size=SIZES, seed=st.integers(0, 999), blocks=st.integers(1, 40))
 def test_pixelating_twice_is_pixelating_once(size, seed, blocks):
     crops = random_crops(2, size, seed)

@@ -118,7 +118,7 @@ WHOLE = {form: encoded(Image.fromarray(RNG.integers(0, 256, (16, 12, 3), dtype=n
 FLIPS = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=4)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(form=st.sampled_from(sorted(WHOLE)), cut=st.floats(0.01, 1), flips=FLIPS)
 def test_damaged_bytes_give_an_image_or_a_data_error_and_nothing_else(form, cut, flips):
     content = bytearray(WHOLE[form][: max(1, int(len(WHOLE[form]) * cut))])
@@ -130,7 +130,7 @@ def test_damaged_bytes_give_an_image_or_a_data_error_and_nothing_else(form, cut,
         assert image.shape[0] == 3
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 20), st.integers(1, 20), st.integers(0, 2**32 - 1), st.sampled_from(["1", "L"]))
 def test_masks_survive_a_round_trip(height, width, seed, mode):
     mask = np.random.default_rng(seed).random((height, width)) < 0.5

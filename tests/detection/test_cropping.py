@@ -23,7 +23,7 @@ def box_person(window, image_size):
     return person
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(h=sides, w=sides, top=st.integers(0, 50), left=st.integers(0, 50))
 def test_a_window_holds_its_person_in_the_middle_with_the_aspect_of_the_crop(h, w, top, left):
     person = box_person(Window(top, left, top + h, left + w), (top + h, left + w))

@@ -52,7 +52,7 @@ def written(tmp_path):
     return path
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(people=st.integers(0, 5), seed=st.integers(0, 1000))
 def test_what_is_written_reads_back_to_the_bit(tmp_path_factory, people, seed):
     image, detections = scene(people, seed=seed)
@@ -266,7 +266,7 @@ def test_masks_of_any_shape_survive_run_length_coding(size):
     assert torch.equal(coco_masks.decode(coco_masks.encode(mask), size), mask)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(counts=st.text(alphabet=[chr(c) for c in range(47, 113)], max_size=30))
 def test_no_run_lengths_give_a_mask_of_uninitialised_memory(counts):
     try:

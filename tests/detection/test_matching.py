@@ -50,7 +50,7 @@ def test_nothing_matches_without_overlap_whatever_the_threshold():
     assert match(torch.zeros(3, 0), 0.5) == []
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(rows=st.integers(0, 6), columns=st.integers(0, 6), seed=st.integers(0, 99), threshold=st.floats(0, 1))
 def test_a_matching_is_one_to_one_above_the_threshold_and_cannot_be_extended(rows, columns, seed, threshold):
     iou = torch.rand(rows, columns, generator=torch.Generator().manual_seed(seed))

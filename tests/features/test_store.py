@@ -30,7 +30,7 @@ def test_a_second_run_computes_nothing(store: ContentStore) -> None:
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     arrays.arrays(
         st.sampled_from([np.uint8, np.float32, np.float64, np.int64]),

@@ -14,7 +14,7 @@ def test_distances_agree_with_scipy() -> None:
     np.testing.assert_allclose(euclidean_distances(query, gallery), cdist(query, gallery), rtol=1e-6)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.floats(1e-3, 1e3))
 def test_equal_features_are_exactly_tied_and_at_distance_zero(seed: int, copies: int, scale: float) -> None:
     rng = np.random.default_rng(seed)

@@ -65,7 +65,7 @@ def test_features_and_statistics_give_one_distance_at_every_rank(n_real: int, n_
     assert frechet_distance_of_features(real=real, fake=fake) == pytest.approx(from_stats, rel=1e-9)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 30), st.integers(2, 30), st.integers(1, 12))
 def test_distance_is_symmetric_and_never_negative(seed: int, n: int, m: int, d: int) -> None:
     rng = np.random.default_rng(seed)
@@ -75,7 +75,7 @@ def test_distance_is_symmetric_and_never_negative(seed: int, n: int, m: int, d: 
     assert there == pytest.approx(back, rel=1e-7, abs=1e-9)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**32 - 1), st.floats(0.1, 10))
 def test_scaling_all_features_scales_the_distance_by_the_square(seed: int, scale: float) -> None:
     rng = np.random.default_rng(seed)
@@ -156,7 +156,7 @@ def test_extrapolation_finds_the_true_distance_from_eight_samples_per_dimension(
     assert np.mean(at_infinity) == pytest.approx(truth, rel=0.06)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.lists(st.integers(1, 9), min_size=2, max_size=6))
 def test_batches_in_any_order_give_the_statistics_of_the_whole(seed: int, sizes: list[int]) -> None:
     rng = np.random.default_rng(seed)

@@ -43,7 +43,7 @@ def test_permutation_of_equal_models_is_uniform() -> None:
     assert stats.kstest(p, "uniform").pvalue > 0.01
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**32 - 1))
 def test_exchanging_the_models_mirrors_the_comparison(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anonbench.metrics.path_length import median_over_groups, within_tails
@@ -21,7 +21,6 @@ def test_one_jump_does_not_make_the_mean() -> None:
     assert np.nanmean(within_tails(values)) == 1
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=60))
 def test_the_median_is_the_lower_middle_value(values: list[float]) -> None:
     median, _ = median_over_groups(values, np.arange(len(values)), resamples=100)

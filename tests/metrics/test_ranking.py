@@ -125,7 +125,7 @@ def test_counting_for_few_matches_and_sorting_for_many_rank_alike(monkeypatch: p
         np.testing.assert_array_equal(getattr(counted, name), getattr(ranked, name))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1))
 def test_order_of_queries_and_gallery_does_not_matter(seed: int) -> None:
     distances, query, gallery, query_cameras, gallery_cameras = random_market(seed, q=10, g=40, people=5)
@@ -138,7 +138,7 @@ def test_order_of_queries_and_gallery_does_not_matter(seed: int) -> None:
     np.testing.assert_array_equal(shuffled.first_hit_rank, straight.first_hit_rank[q])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1))
 def test_only_the_order_of_distances_matters(seed: int) -> None:
     distances, *labels = random_market(seed, q=8, g=30, people=4)

@@ -95,7 +95,7 @@ def test_distance_grows_with_colour_noise() -> None:
     assert grades == sorted(grades)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**31 - 1))
 def test_distance_is_symmetric_bounded_and_independent_of_the_batch(seed: int) -> None:
     surface_a, surface_b = poses(3, seed), poses(3, seed + 1)

@@ -91,7 +91,7 @@ def test_consistency_is_the_mean_of_two_cosines_and_opposites_count_as_none() ->
     assert values == pytest.approx([(half + half) / 2, (half + 0) / 2, 0.0])
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.permutations(range(15)))
 def test_the_order_of_samples_changes_nothing(order: list[int]) -> None:
     features = people(0.3)

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -132,7 +132,6 @@ def test_holm_by_hand() -> None:
     np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
 
 
-@settings(deadline=None)
 @given(p_lists)
 def test_holm_keeps_the_order_and_only_raises(p: list[float]) -> None:
     adjusted = holm(p)

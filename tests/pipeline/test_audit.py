@@ -97,7 +97,7 @@ def test_black_clothes_behind_a_black_bar_are_unchanged_and_not_visible() -> Non
         assert not remains.visible
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(share=st.floats(0, 1))
 def test_the_unchanged_share_is_what_was_left_out(share: float) -> None:
     image, found = textured(1)

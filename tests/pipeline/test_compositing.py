@@ -45,7 +45,7 @@ def scenes(draw: st.DrawFn) -> PersonDetections:
 margins = st.builds(Margins, st.floats(0, 0.3), st.floats(0, 0.3))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(people=scenes(), margins=margins)
 def test_beyond_masks_and_seams_every_pixel_is_bit_exact(people: PersonDetections, margins: Margins) -> None:
     image = noise_image(people.size)
@@ -62,7 +62,7 @@ def test_beyond_masks_and_seams_every_pixel_is_bit_exact(people: PersonDetection
 
 
 @pytest.mark.parametrize("name", BLIND)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(people=scenes(), margins=margins, seed=st.integers(1, 1000))
 def test_what_people_look_like_changes_nothing(
     load: Load, name: str, people: PersonDetections, margins: Margins, seed: int
@@ -100,7 +100,7 @@ def test_who_stands_lower_is_nearer_and_covers_the_others() -> None:
     assert (done[:, 0:10, 0:30] == 10).all()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(people=scenes(), data=st.data())
 def test_the_order_of_the_people_means_nothing(
     load: Load, people: PersonDetections, data: st.DataObject

@@ -178,7 +178,7 @@ def test_detections_come_back_from_the_store_as_they_were() -> None:
     assert unpack(pack(found)).people[0].box == found.people[0].box
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.floats(-60, 320), st.floats(-60, 120), st.floats(0.5, 2.0), st.booleans())
 def test_a_moved_person_lies_inside_the_image_and_covers_the_place(
     x: float, y: float, scale: float, surface: bool

@@ -61,7 +61,7 @@ def test_shares_that_are_none_are_refused(spec: str) -> None:
         outcome_shares(spec)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**32 - 1))
 def test_outcomes_depend_on_names_and_seed_not_on_the_order_of_samples(seed: int) -> None:
     samples = market_like(persons=9)

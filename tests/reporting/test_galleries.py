@@ -16,7 +16,7 @@ def noise(*shape: int) -> np.ndarray:
     return np.random.default_rng(sum(shape)).integers(0, 256, shape, dtype=np.uint8)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(1, 5), st.integers(1, 12), st.integers(1, 12))
 def test_a_strip_gives_back_its_images_bit_exact(
     tmp_path_factory: pytest.TempPathFactory, n: int, h: int, w: int

@@ -1,7 +1,7 @@
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anonbench.reporting.labels import HEADLINES, MetricKey, decimals, file_stem
@@ -9,13 +9,11 @@ from anonbench.reporting.labels import HEADLINES, MetricKey, decimals, file_stem
 part = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)
 
 
-@settings(deadline=None)
 @given(st.lists(part, min_size=1, max_size=6))
 def test_a_key_survives_being_taken_apart(parts: list[str]) -> None:
     assert str(MetricKey.parse(".".join(parts))) == ".".join(parts)
 
 
-@settings(deadline=None)
 @given(st.lists(part, min_size=1, max_size=6))
 def test_every_key_has_a_label_and_a_place(parts: list[str]) -> None:
     key = MetricKey.parse(".".join(parts))
@@ -54,7 +52,6 @@ def test_map_comes_before_ranks_and_whole_images_before_parts() -> None:
     assert ordered == [keys[3], keys[2], keys[1], keys[0]]
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_file_stems_are_safe_everywhere(text: str) -> None:
     assert re.fullmatch(r"[A-Za-z0-9_-]+", file_stem(text))

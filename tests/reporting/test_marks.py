@@ -1,7 +1,7 @@
 """Who is best in a row, and who ties."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anonbench.reporting.marks import leader, rank
@@ -59,7 +59,6 @@ def test_nothing_is_marked_where_nothing_can_win(metrics: dict) -> None:
     assert set(rank(metrics).values()) <= {""}
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.floats(0, 100), st.floats(0, 10)), min_size=2, max_size=6),
     st.sampled_from(["higher", "lower"]),
