@@ -13,7 +13,8 @@ from typing import Literal
 
 from anonbench.errors import UsageError
 from anonbench.records import Direction, Metric, Record
-from anonbench.reporting.labels import ARROWS, HEADLINES, MetricKey, decimals
+from anonbench.reporting.headlines import HEADLINES
+from anonbench.reporting.labels import ARROWS, MetricKey, decimals
 from anonbench.reporting.marks import Difference, Mark, leader, rank
 
 REFERENCE_KIND = "original"
@@ -132,7 +133,7 @@ class Comparison:
 
     @property
     def headlines(self) -> list[Row]:
-        """The rows that answer the main questions, titled and ordered as in `labels.HEADLINES`."""
+        """The rows that answer the main questions, titled and ordered as in `headlines.HEADLINES`."""
         return [
             replace(row, title=title)
             for measure, title in HEADLINES.items()

@@ -17,7 +17,8 @@ from anonbench.metrics.paired import paired_t
 from anonbench.metrics.uncertainty import Interval, holm, p_from_intervals, p_from_seeds
 from anonbench.records import Metric, Record, read_record
 from anonbench.reporting.comparison import extractor_digest
-from anonbench.reporting.labels import HEADLINES, MetricKey
+from anonbench.reporting.headlines import HEADLINES
+from anonbench.reporting.labels import MetricKey
 from anonbench.reporting.paired import Pairs, Samples, pair
 from anonbench.reporting.tolerances import Tolerances
 

@@ -19,7 +19,8 @@ from anonbench.reporting.comparison import SHARED, Comparison, by_protocol
 from anonbench.reporting.difference_tables import COLUMNS, DIFFERENCES_LEGEND, difference_lines
 from anonbench.reporting.figures import Figure, strip_path, write_figures
 from anonbench.reporting.files import write_text
-from anonbench.reporting.labels import GLOSSARY, file_stem, protocol_order, protocol_title
+from anonbench.reporting.headlines import GLOSSARY
+from anonbench.reporting.labels import file_stem, protocol_order, protocol_title
 from anonbench.reporting.tables import LEGEND, write_markdown, write_tex
 from anonbench.reporting.tidy import write_csv
 

@@ -16,7 +16,7 @@ from anonbench.metrics.paired import paired_bootstrap, paired_permutation
 from anonbench.metrics.uncertainty import holm
 from anonbench.records import Record
 from anonbench.reporting.comparison import Comparison, Row, compare
-from anonbench.reporting.labels import HEADLINES
+from anonbench.reporting.headlines import HEADLINES
 from anonbench.reporting.marks import Difference, Mark, leader, rank
 from anonbench.reporting.paired import Pairs, Samples, pair
 

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anonbench.reporting.labels import HEADLINES, MetricKey, decimals, file_stem
+from anonbench.reporting.headlines import HEADLINES
+from anonbench.reporting.labels import MetricKey, decimals, file_stem
 
 part = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)
 

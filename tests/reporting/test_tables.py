@@ -8,7 +8,7 @@ from rich.console import Console
 from anonbench.errors import UsageError
 from anonbench.records import Record
 from anonbench.reporting.comparison import compare
-from anonbench.reporting.labels import HEADLINES
+from anonbench.reporting.headlines import HEADLINES
 from anonbench.reporting.tables import (
     comparison_table,
     render_terminal,
