@@ -10,9 +10,10 @@ import json
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from findings_plots import Point, plot_context, plot_losses, plot_tradeoff, plot_training
+from findings_plots import Point, plot_context, plot_losses, plot_progress, plot_tradeoff, plot_training
 from pages import with_blocks
 from privacy_study import models_table as privacy_models
 from privacy_study import records as privacy_records
@@ -69,11 +70,20 @@ def where(model: str, study: str) -> str:
     return "packaged" if model in ABLATIONS else f"studies/{study}"
 
 
+def log_lines(model: str, study: str = "packaged") -> list[dict[str, Any]]:
+    """Everything that a training log holds."""
+    folder = ROOT / "results" / ("training" if study == "packaged" else study)
+    return [json.loads(line) for line in (folder / f"{model}.jsonl").read_text().splitlines()]
+
+
 def training_log(model: str, study: str = "packaged") -> list[dict[str, float]]:
     """The lines of a training log that hold losses."""
-    folder = ROOT / "results" / ("training" if study == "packaged" else study)
-    lines = [json.loads(line) for line in (folder / f"{model}.jsonl").read_text().splitlines()]
-    return [line for line in lines if "protocols" not in line]
+    return [line for line in log_lines(model, study) if "protocols" not in line]
+
+
+def progress(model: str) -> dict[int, dict[str, float]]:
+    """What protocols measured during training, by the number of images seen."""
+    return {line["images"]: line["protocols"] for line in log_lines(model) if "protocols" in line}
 
 
 def training_record(model: str, study: str = "packaged") -> dict[str, float]:
@@ -178,6 +188,18 @@ def naive_table() -> str:
         for name in ("baseline", "final")
     )
     return f"{measured_table(models, columns)}\n\nThe nearest naive anonymizer is beaten: {factors}."
+
+
+def progress_table() -> str:
+    """Consistency and realism of both models while they were trained."""
+    found = {name: progress(name) for name in ("baseline", "final")}
+    columns = {"re-ID mAP ↑": MAP, "Fréchet distance ↓": DISTANCE}
+    header = ["images", *(f"{name}, {title}" for title in columns for name in found)]
+    rows = (
+        [f"{images:,}", *(f"{found[name][images][key]:.1f}" for key in columns.values() for name in found)]
+        for images in sorted(set.intersection(*map(set, found.values())))
+    )
+    return table(header, rows)
 
 
 def lambda_table(study: str, parameter: str, values: dict[str, float]) -> str:
@@ -333,6 +355,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "table-5-2": table_5_2,
     "table-5-3": table_5_3,
     "naive": naive_table,
+    "progress": progress_table,
     "lambda-kl": lambda: lambda_table("lambda_kl", "lambda_kl", KL),
     "lambda-fm": lambda: lambda_table("lambda_fm", "lambda_fm", FM),
     "context": context_table,
@@ -370,6 +393,9 @@ def draw_plots() -> None:
     plot_losses(
         {name: metrics_of(name, OUTCOMES) for name in OUTCOME_MODELS}, images / "findings_outcomes.png"
     )
+    values = {"re-ID mAP, one z per identity (%) ↑": MAP, "Fréchet distance (MobileNetV2) ↓": DISTANCE}
+    measured = {name: progress(name) for name in ("baseline", "final")}
+    plot_progress(measured, values, images / "findings_progress.png")
     plot_training(
         {name: training_log(name) for name in ("baseline", "final")}, images / "findings_training.png"
     )

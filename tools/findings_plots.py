@@ -106,6 +106,25 @@ def plot_training(logs: dict[str, list[dict[str, float]]], path: Path) -> None:
     _save(figure, path)
 
 
+def plot_progress(models: dict[str, dict[int, dict[str, float]]], values: dict[str, str], path: Path) -> None:
+    """Values of protocols over the images seen in training, a panel per value, a line per model.
+
+    models: by name, then by images, metric keys and values. values: title of a panel and the key it shows.
+    """
+    with sns.axes_style("whitegrid"):
+        figure, panels = plt.subplots(1, len(values), figsize=(9, 3.2), layout="constrained")
+    for axes, (title, key) in zip(panels, values.items(), strict=True):
+        for (label, found), colour in zip(models.items(), PALETTE, strict=False):
+            thousands = [images / 1000 for images in found]
+            axes.plot(
+                thousands, [m[key] for m in found.values()], "o-", color=colour, label=label, markersize=4
+            )
+        axes.set_title(title, fontsize=10)
+        axes.set_xlabel("thousand images")
+    panels[0].legend(frameon=False)
+    _save(figure, path)
+
+
 def _curve(axes: "Axes", points: list[tuple[float, "Metric", "Metric"]], label: str, colour: str) -> None:
     """Points (weight, distance, mAP), joined, with their intervals and weights."""
     axes.plot([d.value for _, d, _ in points], [m.value for *_, m in points], "o-", color=colour, label=label)
